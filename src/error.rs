@@ -18,8 +18,14 @@ pub enum Error {
     /// What the machine lacks: a driver, a GPU, a library, a compiler.
     #[error("error[env]: {0}")]
     Environment(String),
-    #[error("error[memory]: {device} has no room for {wanted} more bytes with {used} in use; try a smaller --batch")]
-    OutOfMemory { device: String, wanted: u64, used: u64 },
+    #[error(
+        "error[memory]: {device} has no room for {wanted} more bytes with {used} in use; try a smaller --batch"
+    )]
+    OutOfMemory {
+        device: String,
+        wanted: u64,
+        used: u64,
+    },
     /// A file that could not be read or written.
     #[error("error[file]: {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -31,7 +37,11 @@ pub enum Error {
     Numeric(String),
     /// A kernel or a driver call that failed.
     #[error("error[device]: {kernel} failed on {device}: {why}")]
-    Launch { kernel: &'static str, device: String, why: String },
+    Launch {
+        kernel: &'static str,
+        device: String,
+        why: String,
+    },
     /// Stopped on request with a good checkpoint; the text says how to resume.
     #[error("{0}")]
     Stopped(String),
