@@ -1,8 +1,14 @@
 //! One file an op: its definition, its forward, its recorded form, its backward, and at its foot what
 //! each of its kernels costs and means.
 pub mod add;
+pub mod batch_norm;
+pub mod batch_norm_add_relu;
+pub mod batch_norm_relu;
 pub mod copy;
 pub mod relu;
 
 pub use add::add;
+pub use batch_norm::batch_norm;
+pub use batch_norm_add_relu::batch_norm_add_relu;
+pub use batch_norm_relu::batch_norm_relu;
 pub use relu::relu;
