@@ -6,4 +6,6 @@ mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod check;
 mod copy;
+mod global_average_pool;
+mod max_pool;
 mod relu;
