@@ -3,8 +3,10 @@
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
+mod ema;
 mod global_average_pool;
 mod max_pool;
+mod optimize;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -55,8 +57,10 @@ fn all(c: &mut Criterion) {
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
+    ema::bench(c, &device);
     global_average_pool::bench(c, &device);
     max_pool::bench(c, &device);
+    optimize::bench(c, &device);
     relu::bench(c, &device);
 }
 

@@ -5,14 +5,17 @@ pub mod batch_norm;
 pub mod batch_norm_add_relu;
 pub mod batch_norm_relu;
 pub mod copy;
+pub mod ema;
 pub mod global_average_pool;
 pub mod max_pool;
+pub mod optimize;
 pub mod relu;
 
 pub use add::add;
 pub use batch_norm::batch_norm;
 pub use batch_norm_add_relu::batch_norm_add_relu;
 pub use batch_norm_relu::batch_norm_relu;
+pub use ema::ema;
 pub use global_average_pool::global_average_pool;
 pub use max_pool::max_pool;
 pub use relu::relu;

@@ -6,6 +6,8 @@ mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod check;
 mod copy;
+mod ema;
 mod global_average_pool;
 mod max_pool;
+mod optimize;
 mod relu;
