@@ -2,7 +2,9 @@
 //! each of its kernels costs and means.
 pub mod add;
 pub mod copy;
+pub mod matmul;
 pub mod relu;
 
 pub use add::add;
+pub use matmul::{linear, linear_bias, matmul};
 pub use relu::relu;

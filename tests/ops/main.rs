@@ -3,4 +3,5 @@
 mod add;
 mod check;
 mod copy;
+mod matmul;
 mod relu;
