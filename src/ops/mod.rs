@@ -1,10 +1,12 @@
 //! One file an op: its definition, its forward, its recorded form, its backward, and at its foot what
 //! each of its kernels costs and means.
 pub mod add;
+pub mod conv2d;
 pub mod copy;
 pub mod matmul;
 pub mod relu;
 
 pub use add::add;
+pub use conv2d::conv2d;
 pub use matmul::{linear, linear_bias, matmul};
 pub use relu::relu;

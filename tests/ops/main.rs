@@ -2,6 +2,7 @@
 //! differences.
 mod add;
 mod check;
+mod conv2d;
 mod copy;
 mod matmul;
 mod relu;
