@@ -1,5 +1,6 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
+mod nt_xent;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -47,6 +48,7 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
 
 fn all(c: &mut Criterion) {
     let device = device();
+    nt_xent::bench(c, &device);
     relu::bench(c, &device);
 }
 

@@ -2,7 +2,9 @@
 //! each of its kernels costs and means.
 pub mod add;
 pub mod copy;
+pub mod nt_xent;
 pub mod relu;
 
 pub use add::add;
+pub use nt_xent::nt_xent;
 pub use relu::relu;

@@ -3,4 +3,5 @@
 mod add;
 mod check;
 mod copy;
+mod nt_xent;
 mod relu;
