@@ -174,8 +174,15 @@ impl Tensor {
 
     /// An f32 tensor as the device's real numbers, where those are f32: the same memory.
     pub fn as_real(&self) -> Tensor {
-        assert_eq!((self.element, self.device().real()), (Element::F32, Real::F32), "as_real converts nothing");
-        Tensor { element: Element::Real, ..self.clone() }
+        assert_eq!(
+            (self.element, self.device().real()),
+            (Element::F32, Real::F32),
+            "as_real converts nothing"
+        );
+        Tensor {
+            element: Element::Real,
+            ..self.clone()
+        }
     }
 
     /// The elements as f32, whatever they are on the device (exact but for u32 above 2^24).

@@ -2,6 +2,7 @@
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
 mod conv2d;
 mod matmul;
+mod nt_xent;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -51,6 +52,7 @@ fn all(c: &mut Criterion) {
     let device = device();
     conv2d::bench(c, &device);
     matmul::bench(c, &device);
+    nt_xent::bench(c, &device);
     relu::bench(c, &device);
 }
 

@@ -4,9 +4,11 @@ pub mod add;
 pub mod conv2d;
 pub mod copy;
 pub mod matmul;
+pub mod nt_xent;
 pub mod relu;
 
 pub use add::add;
 pub use conv2d::conv2d;
 pub use matmul::{linear, linear_bias, matmul};
+pub use nt_xent::nt_xent;
 pub use relu::relu;

@@ -5,4 +5,5 @@ mod check;
 mod conv2d;
 mod copy;
 mod matmul;
+mod nt_xent;
 mod relu;
