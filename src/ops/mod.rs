@@ -2,6 +2,9 @@
 //! each of its kernels costs and means.
 pub mod add;
 pub mod conv2d;
+pub mod batch_norm;
+pub mod batch_norm_add_relu;
+pub mod batch_norm_relu;
 pub mod copy;
 pub mod matmul;
 pub mod nt_xent;
@@ -11,4 +14,7 @@ pub use add::add;
 pub use conv2d::conv2d;
 pub use matmul::{linear, linear_bias, matmul};
 pub use nt_xent::nt_xent;
+pub use batch_norm::batch_norm;
+pub use batch_norm_add_relu::batch_norm_add_relu;
+pub use batch_norm_relu::batch_norm_relu;
 pub use relu::relu;
