@@ -91,12 +91,12 @@ void emulated_yield();  // a place where another thread may run; the schedule de
 #define KERNEL_BOUNDS(name, Params, max_threads)          \
   static void body_##name(const Params& p);               \
   extern "C" void EMULATED(name)(const void* params) {    \
-    emulated_bounds(max_threads);                         \
+    emulated_bounds(max_threads, {__FILE__, __LINE__});   \
     body_##name(*static_cast<const Params*>(params));     \
   }                                                       \
   static void body_##name(const Params& p)
 
-inline void emulated_bounds(u32 max_threads, EMULATED_SITE) {
+inline void emulated_bounds(u32 max_threads, Site site) {
   if (blockDim.x * blockDim.y * blockDim.z > max_threads) emulated_fail("more threads than its bounds allow", site);
 }
 inline void __trap(EMULATED_SITE) { emulated_fail("__trap()", site); }

@@ -1,4 +1,13 @@
+//! Selfsame: it trains f so that f(I) = f(augment(I)), the *selfsame* thing seen twice.
 pub mod data;
+pub mod device;
 mod error;
+pub mod ops;
 pub mod random;
+pub mod shape;
+pub mod tape;
+pub mod tensor;
+pub use device::Device;
 pub use error::{Error, Result};
+pub use tape::{Tape, Var};
+pub use tensor::Tensor;

@@ -71,7 +71,9 @@ impl Block {
     /// `bar.arrive`: counts, and does not wait.
     pub fn pass_barrier(&mut self, id: u32, expected: u32, site: Site) -> Result<(), String> {
         if expected == 0 {
-            return Err(format!("barrier {id}, at {site}: an arrival needs a count of threads"));
+            return Err(format!(
+                "barrier {id}, at {site}: an arrival needs a count of threads"
+            ));
         }
         self.count_arrival(id, expected, site)?;
         if self.barriers[id as usize].arrived == expected {
@@ -83,10 +85,14 @@ impl Block {
     #[inline]
     fn count_arrival(&mut self, id: u32, expected: u32, site: Site) -> Result<(), String> {
         let Some(barrier) = self.barriers.get_mut(id as usize) else {
-            return Err(format!("barrier {id}, at {site}: a block has barriers 0 to 15"));
+            return Err(format!(
+                "barrier {id}, at {site}: a block has barriers 0 to 15"
+            ));
         };
         if !expected.is_multiple_of(WARP) {
-            return Err(format!("barrier {id}, at {site}: {expected} threads are no whole warps"));
+            return Err(format!(
+                "barrier {id}, at {site}: {expected} threads are no whole warps"
+            ));
         }
         if barrier.arrived > 0 && barrier.expected != expected {
             return Err(format!(

@@ -22,8 +22,15 @@ pub(super) enum State {
     Unstarted,
     Runs,
     GivesWay,
-    AtBarrier { id: u32, site: Site },
-    InWarp { mask: u32, what: &'static str, site: Site },
+    AtBarrier {
+        id: u32,
+        site: Site,
+    },
+    InWarp {
+        mask: u32,
+        what: &'static str,
+        site: Site,
+    },
     Exited,
 }
 
@@ -56,7 +63,12 @@ pub(super) struct Block {
     random: Random,
     /// How often a thread gave way since any thread last got somewhere.
     idle_turns: u64,
+    /// How often the current thread could have given way since it last went on.
+    kept_turns: u32,
 }
+
+/// A thread gives way after so many chances whatever the policy: it may be spinning on a lock.
+const KEPT_TURNS_MAX: u32 = 64;
 
 impl Block {
     pub fn new() -> Block {
@@ -74,6 +86,7 @@ impl Block {
             policy: Policy::draw(&mut random),
             random,
             idle_turns: 0,
+            kept_turns: 0,
         }
     }
 
@@ -83,9 +96,13 @@ impl Block {
         self.policy = Policy::draw(&mut self.random);
         thread_order(&mut self.random, threads, &mut self.order);
         self.threads.clear();
-        self.threads.resize_with(threads as usize, || Thread { fiber: 0, state: State::Unstarted });
+        self.threads.resize_with(threads as usize, || Thread {
+            fiber: 0,
+            state: State::Unstarted,
+        });
         self.warps.truncate(threads.div_ceil(WARP) as usize);
-        self.warps.resize_with(threads.div_ceil(WARP) as usize, Warp::default);
+        self.warps
+            .resize_with(threads.div_ceil(WARP) as usize, Warp::default);
         for (i, warp) in self.warps.iter_mut().enumerate() {
             warp.begin(threads - i as u32 * WARP);
         }
@@ -109,7 +126,9 @@ impl Block {
             Pick::Newest => self.ready.pop_back(),
             Pick::Oldest => self.ready.pop_front(),
             Pick::Any if self.ready.is_empty() => None,
-            Pick::Any => self.ready.swap_remove_back(self.random.below(self.ready.len())),
+            Pick::Any => self
+                .ready
+                .swap_remove_back(self.random.below(self.ready.len())),
         };
         match ready {
             Some(thread) => Next::Resume(thread),
@@ -123,7 +142,10 @@ impl Block {
         let thread = *self.order.get(self.started)?;
         self.started += 1;
         self.current = thread;
-        self.threads[thread as usize] = Thread { fiber, state: State::Runs };
+        self.threads[thread as usize] = Thread {
+            fiber,
+            state: State::Runs,
+        };
         Some(thread)
     }
 
@@ -134,6 +156,7 @@ impl Block {
 
     pub fn resume(&mut self, thread: u32) -> u32 {
         self.current = thread;
+        self.kept_turns = 0;
         let thread = &mut self.threads[thread as usize];
         thread.state = State::Runs;
         thread.fiber
@@ -146,7 +169,9 @@ impl Block {
 
     /// Whether the current thread gives way at a place where it need not.
     pub fn gives_way(&mut self) -> bool {
-        self.policy.give_way > 0 && self.random.hits(self.policy.give_way)
+        self.kept_turns += 1;
+        let chance = self.policy.give_way;
+        self.kept_turns > KEPT_TURNS_MAX || (chance > 0 && self.random.hits(chance))
     }
 
     /// Puts the current thread where it will not be picked at once, lest two polling threads starve the rest.

@@ -78,7 +78,11 @@ unsafe fn end_fiber(
     if signal == STOP && !fiber.stack_ptr_in_bounds(registers[REG_RSP as usize] as usize) {
         return false;
     }
-    let trap = Trap { signal, address, at: registers[REG_RIP as usize] as usize };
+    let trap = Trap {
+        signal,
+        address,
+        at: registers[REG_RIP as usize] as usize,
+    };
     // SAFETY: the fiber is running, and its frames own nothing (see `Fibers::abandon`).
     let to = unsafe { fiber.setup_trap_handler(move || trap) };
     registers[REG_RIP as usize] = to.rip as i64;
@@ -118,7 +122,10 @@ impl HandlerStack {
             sigaltstack(&ours, &mut former);
             former
         };
-        HandlerStack { former, _memory: memory }
+        HandlerStack {
+            former,
+            _memory: memory,
+        }
     }
 }
 
@@ -133,7 +140,9 @@ pub(super) fn describe(worker: &Worker, trap: Trap) -> String {
     let what = match trap.signal {
         STOP => "endless: the thread runs and runs, and comes to no barrier and no end".to_string(),
         SIGFPE => "an integer division by zero, or one that overflows".to_string(),
-        SIGILL => "undefined: an index, a shift or an alignment that C++ does not allow".to_string(),
+        SIGILL => {
+            "undefined: an index, a shift or an alignment that C++ does not allow".to_string()
+        }
         _ => format!("invalid access to {}", place(worker, trap.address)),
     };
     match source_lines(trap.at) {
@@ -146,14 +155,22 @@ fn place(worker: &Worker, address: usize) -> String {
     if worker.fibers.trap_handler().stack_ptr_in_bounds(address) {
         return "the stack: a thread has 64 KiB for its local variables".to_string();
     }
-    worker.shared.describe(address).unwrap_or_else(|| memory::describe(address))
+    worker
+        .shared
+        .describe(address)
+        .unwrap_or_else(|| memory::describe(address))
 }
 
-/// The source lines of an instruction: its own, then those it is inlined into.
+/// The source lines of an instruction: its own, then those it is inlined into, up to the kernel's body.
 fn source_lines(at: usize) -> Option<String> {
     let mut lines = Vec::new();
     backtrace::resolve(at as *mut c_void, |symbol| {
-        if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno()) {
+        let is_entry = symbol
+            .name()
+            .is_some_and(|n| n.to_string().starts_with("emulated_"));
+        if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno())
+            && !(is_entry && !lines.is_empty())
+        {
             let file = file.file_name().unwrap_or_default().to_string_lossy();
             lines.push(format!("{file}:{line}"));
         }

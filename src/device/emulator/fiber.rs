@@ -63,7 +63,10 @@ impl Fibers {
             }
             let stack = self.stacks.pop().expect("just mapped");
             let id = self.handles.len() as u32;
-            self.handles.push(Handle::with_stack(stack, move |parent, ()| main(id, parent)));
+            self.handles
+                .push(Handle::with_stack(stack, move |parent, ()| {
+                    main(id, parent)
+                }));
             self.parents.push(ptr::null());
             id
         })
@@ -142,7 +145,10 @@ fn map_stacks() -> Vec<FiberStack> {
             assert_eq!(mprotect(limit as *mut _, GUARD_BYTES, PROT_NONE), 0);
             // Stacks that begin at the same offset of a page fight for the same cache lines.
             let color = i % 32 * 192;
-            FiberStack { base: limit + slot - color, limit }
+            FiberStack {
+                base: limit + slot - color,
+                limit,
+            }
         };
         (0..STACKS_AT_ONCE).map(stack).collect()
     }

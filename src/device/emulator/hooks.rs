@@ -23,7 +23,10 @@ impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         // SAFETY: a string literal of the kernel's object file.
         let file = unsafe { CStr::from_ptr(self.file) }.to_string_lossy();
-        let name = Path::new(&*file).file_name().unwrap_or_default().to_string_lossy();
+        let name = Path::new(&*file)
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         write!(f, "{name}:{}", self.line)
     }
 }
@@ -60,7 +63,11 @@ unsafe extern "C" fn emulated_yield() {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn emulated_syncwarp(mask: u32, site: Site) {
-    let call = Call { mask, what: "__syncwarp", site };
+    let call = Call {
+        mask,
+        what: "__syncwarp",
+        site,
+    };
     // SAFETY: as above.
     unsafe { meet(worker::current(), call, &mut (), |_| ()) }
 }
@@ -71,15 +78,25 @@ unsafe extern "C" fn emulated_vote(mask: u32, predicate: bool, site: Site) -> u3
         predicate: bool,
         ballot: u32,
     }
-    let mut vote = Vote { predicate, ballot: 0 };
-    let call = Call { mask, what: "a vote", site };
+    let mut vote = Vote {
+        predicate,
+        ballot: 0,
+    };
+    let call = Call {
+        mask,
+        what: "a vote",
+        site,
+    };
     // SAFETY: as above; the parts are the lanes' `vote`s, alive while their lanes wait.
     unsafe {
         meet(worker::current(), call, &mut vote, |meeting| {
             let votes = meeting.parts::<Vote>();
             let ballot = (0..WARP).filter(|&l| votes[l as usize].is_some_and(|v| (*v).predicate));
             let ballot = ballot.fold(0, |bits, lane| bits | 1 << lane);
-            votes.into_iter().flatten().for_each(|vote| (*vote).ballot = ballot);
+            votes
+                .into_iter()
+                .flatten()
+                .for_each(|vote| (*vote).ballot = ballot);
         });
     }
     vote.ballot
@@ -87,6 +104,7 @@ unsafe extern "C" fn emulated_vote(mask: u32, predicate: bool, site: Site) -> u3
 
 #[repr(u32)]
 #[derive(Clone, Copy)]
+#[expect(dead_code, reason = "kernels make them")]
 enum Shuffle {
     Index,
     Up,
@@ -101,10 +119,18 @@ impl Shuffle {
         let inside = |source: u32| (first..first + width).contains(&source);
         match self {
             Shuffle::Index => first + (argument & (width - 1)),
-            Shuffle::Up => lane.checked_sub(argument).filter(|&s| inside(s)).unwrap_or(lane),
-            Shuffle::Down => lane.checked_add(argument).filter(|&s| inside(s)).unwrap_or(lane),
+            Shuffle::Up => lane
+                .checked_sub(argument)
+                .filter(|&s| inside(s))
+                .unwrap_or(lane),
+            Shuffle::Down => lane
+                .checked_add(argument)
+                .filter(|&s| inside(s))
+                .unwrap_or(lane),
             // Towards lower segments an exclusive or may reach out, as on the device.
-            Shuffle::Xor => Some(lane ^ argument).filter(|&s| s < first + width).unwrap_or(lane),
+            Shuffle::Xor => Some(lane ^ argument)
+                .filter(|&s| s < first + width)
+                .unwrap_or(lane),
         }
     }
 }
@@ -130,15 +156,28 @@ unsafe extern "C" fn emulated_shuffle(
             worker::fail(worker, format!("a shuffle at {site}: width {width}"));
         }
         let source = mode.source((*worker).block.current % WARP, argument, width);
-        let mut lane = Lane { value, source, result: 0 };
-        meet(worker, Call { mask, what: "a shuffle", site }, &mut lane, |meeting| {
-            let lanes = meeting.parts::<Lane>();
-            for lane in lanes.into_iter().flatten() {
-                let source = lanes.get((*lane).source as usize).copied().flatten();
-                // A lane outside the mask has no defined value: NaN, whatever the type.
-                (*lane).result = source.map_or(!0, |source| (*source).value);
-            }
-        });
+        let mut lane = Lane {
+            value,
+            source,
+            result: 0,
+        };
+        meet(
+            worker,
+            Call {
+                mask,
+                what: "a shuffle",
+                site,
+            },
+            &mut lane,
+            |meeting| {
+                let lanes = meeting.parts::<Lane>();
+                for lane in lanes.into_iter().flatten() {
+                    let source = lanes.get((*lane).source as usize).copied().flatten();
+                    // A lane outside the mask has no defined value: NaN, whatever the type.
+                    (*lane).result = source.map_or(!0, |source| (*source).value);
+                }
+            },
+        );
         lane.result
     }
 }
@@ -151,7 +190,10 @@ unsafe extern "C" fn emulated_shuffle(
 unsafe fn meet<T>(worker: *mut Worker, call: Call, part: &mut T, work: impl FnOnce(&Meeting)) {
     // SAFETY: the caller's promise.
     unsafe {
-        match (*worker).block.meet(call, (part as *mut T).cast::<c_void>()) {
+        match (*worker)
+            .block
+            .meet(call, (part as *mut T).cast::<c_void>())
+        {
             Ok(Some(meeting)) => {
                 work(&meeting);
                 worker::may_give_way(worker);
@@ -177,7 +219,9 @@ unsafe extern "C" fn emulated_shared_array(
     // SAFETY: as above; `name` is a string literal.
     unsafe {
         let name = CStr::from_ptr(name);
-        let array = (*worker).shared.array(key as usize, name, bytes as usize, align as usize);
+        let array = (*worker)
+            .shared
+            .array(key as usize, name, bytes as usize, align as usize);
         array.unwrap_or_else(|why| worker::fail(worker, format!("{why}, at {site}")))
     }
 }

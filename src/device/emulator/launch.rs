@@ -1,6 +1,5 @@
 //! One launch: its blocks, in an order drawn from the seed, on one worker or several.
 use super::{
-    Entry,
     fault::{self, HandlerStack},
     memory,
     schedule::BlockOrder,
@@ -8,7 +7,7 @@ use super::{
     watchdog,
     worker::{Failure, Index, Launch, Worker},
 };
-use crate::device::kernel::Grid;
+use crate::device::{Entry, Grid};
 use std::{
     fmt,
     sync::{
@@ -31,7 +30,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seed: 0, workers: 1, patience: Duration::from_secs(20) }
+        Options {
+            seed: 0,
+            workers: 1,
+            patience: Duration::from_secs(20),
+        }
     }
 }
 
@@ -46,7 +49,7 @@ struct Params([u8; PARAMS_BYTES_MAX]);
 static WORKERS: Mutex<Vec<Box<Worker>>> = Mutex::new(Vec::new());
 
 /// Runs `entry` over `grid`. The error says in which block and thread, with which seed, and why.
-pub(crate) fn run(
+pub(super) fn run(
     entry: Entry,
     grid: &Grid,
     params: &[u8],
@@ -76,16 +79,28 @@ pub(crate) fn run(
 fn check_limits(grid: &Grid, params: &[u8]) -> Result<(), String> {
     let threads: u64 = grid.threads.iter().map(|&n| n as u64).product();
     if !(1..=1024).contains(&threads) || grid.threads[2] > 64 {
-        return Err(format!("a block of {:?} threads: 1 to 1024, at most 64 deep", grid.threads));
+        return Err(format!(
+            "a block of {:?} threads: 1 to 1024, at most 64 deep",
+            grid.threads
+        ));
     }
     if grid.blocks.contains(&0) || grid.blocks[1..].iter().any(|&n| n > 65535) {
-        return Err(format!("a grid of {:?} blocks: 1 to 65535 along y and z", grid.blocks));
+        return Err(format!(
+            "a grid of {:?} blocks: 1 to 65535 along y and z",
+            grid.blocks
+        ));
     }
     if grid.shared_bytes as usize > SHARED_BYTES_MAX {
-        return Err(format!("{} bytes of shared memory: a block has 227 KiB", grid.shared_bytes));
+        return Err(format!(
+            "{} bytes of shared memory: a block has 227 KiB",
+            grid.shared_bytes
+        ));
     }
     if params.len() > PARAMS_BYTES_MAX {
-        return Err(format!("{} bytes of parameters: a kernel takes 4096", params.len()));
+        return Err(format!(
+            "{} bytes of parameters: a kernel takes 4096",
+            params.len()
+        ));
     }
     Ok(())
 }
@@ -119,7 +134,10 @@ fn run_blocks(launch: &Launch, options: &Options) -> Result<(), (Index, Failure)
         0 | 1 => work(),
         workers => thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work)))),
     }
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    failed
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .map_or(Ok(()), Err)
 }
 
 fn with_worker(launch: &Launch, patience: Duration, work: impl FnOnce(*mut Worker)) {
@@ -131,7 +149,10 @@ fn with_worker(launch: &Launch, patience: Duration, work: impl FnOnce(*mut Worke
     work(&mut *worker);
     worker.end();
     drop((watched, signals));
-    WORKERS.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    WORKERS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(worker);
 }
 
 impl From<[u32; 3]> for Index {

@@ -39,7 +39,14 @@ pub(super) fn alloc(bytes: usize) -> Option<u64> {
     // SAFETY: a fresh private mapping; writes stay within the part made writable.
     unsafe {
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-        let map = mmap(ptr::null_mut(), body_bytes + 2 * GUARD_BYTES, PROT_NONE, flags, -1, 0);
+        let map = mmap(
+            ptr::null_mut(),
+            body_bytes + 2 * GUARD_BYTES,
+            PROT_NONE,
+            flags,
+            -1,
+            0,
+        );
         if map == MAP_FAILED {
             return None;
         }
@@ -63,7 +70,31 @@ pub(super) fn free(address: u64) {
     let body = freed.expect("freed what was never allocated").body;
     // SAFETY: the whole mapping that `alloc` made; whoever frees it uses it no more.
     unsafe {
-        munmap((body.start - GUARD_BYTES) as *mut _, body.len() + 2 * GUARD_BYTES);
+        munmap(
+            (body.start - GUARD_BYTES) as *mut _,
+            body.len() + 2 * GUARD_BYTES,
+        );
+    }
+}
+
+/// Bytes allocated.
+pub(super) fn used() -> u64 {
+    allocations()
+        .values()
+        .map(|allocation| allocation.bytes as u64)
+        .sum()
+}
+
+/// Whether the host may touch these bytes.
+pub(super) fn check_range(address: u64, bytes: usize) -> Result<(), String> {
+    let (address, allocations) = (address as usize, allocations());
+    let found = allocations.range(..=address).next_back();
+    match found {
+        Some((&start, allocation)) if address + bytes <= start + allocation.bytes => Ok(()),
+        _ if bytes == 0 => Ok(()),
+        _ => Err(format!(
+            "{bytes} bytes at {address:#x} are not inside one allocation"
+        )),
     }
 }
 
@@ -72,7 +103,9 @@ pub(super) fn check(params: &[u8]) -> Result<(), String> {
     let allocations = allocations();
     for word in params.chunks_exact(8) {
         let address = u64::from_ne_bytes(word.try_into().expect("eight bytes")) as usize;
-        let Some((&start, allocation)) = allocations.range(..=address).next_back() else { continue };
+        let Some((&start, allocation)) = allocations.range(..=address).next_back() else {
+            continue;
+        };
         if address > start + allocation.bytes {
             continue;
         }
@@ -88,7 +121,9 @@ fn check_canaries(start: usize, allocation: &Allocation) -> Result<(), String> {
         let canaries = unsafe { slice::from_raw_parts(slack.start as *const u8, slack.len()) };
         if let Some(at) = canaries.iter().position(|&b| b != CANARY) {
             let offset = (slack.start + at) as isize - start as isize;
-            return Err(format!("written out of bounds, at offset {offset} of {bytes} bytes"));
+            return Err(format!(
+                "written out of bounds, at offset {offset} of {bytes} bytes"
+            ));
         }
     }
     Ok(())
@@ -117,7 +152,10 @@ mod tests {
             // SAFETY: canary bytes, which are mapped.
             unsafe { *((address as isize + offset) as *mut u8) = 0 };
             let why = check(&address.to_ne_bytes()).unwrap_err();
-            assert_eq!(why, format!("written out of bounds, at offset {offset} of 5 bytes"));
+            assert_eq!(
+                why,
+                format!("written out of bounds, at offset {offset} of 5 bytes")
+            );
             free(address);
         }
     }

@@ -6,12 +6,17 @@ use std::{collections::BTreeMap, fmt::Write};
 pub(super) fn deadlock(block: &Block) -> String {
     let mut threads_by_state: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for (i, thread) in block.threads.iter().enumerate() {
-        threads_by_state.entry(describe(block, thread.state)).or_default().push(i as u32);
+        threads_by_state
+            .entry(describe(block, thread.state))
+            .or_default()
+            .push(i as u32);
     }
     let mut groups: Vec<_> = threads_by_state.into_iter().collect();
     groups.sort_by_key(|(_, threads)| threads[0]);
-    let groups: Vec<String> =
-        groups.iter().map(|(state, threads)| format!("threads {} {state}", ranges(threads))).collect();
+    let groups: Vec<String> = groups
+        .iter()
+        .map(|(state, threads)| format!("threads {} {state}", ranges(threads)))
+        .collect();
     format!("deadlock: {}", groups.join("; "))
 }
 
@@ -22,8 +27,15 @@ fn describe(block: &Block, state: State) -> String {
         State::Exited => "exited".into(),
         State::AtBarrier { id, site } => {
             let barrier = &block.barriers[id as usize];
-            let expected = if barrier.expected == 0 { block.live } else { barrier.expected };
-            format!("wait at barrier {id}, at {site} ({} of {expected} arrived)", barrier.arrived)
+            let expected = if barrier.expected == 0 {
+                block.live
+            } else {
+                barrier.expected
+            };
+            format!(
+                "wait at barrier {id}, at {site} ({} of {expected} arrived)",
+                barrier.arrived
+            )
         }
         State::InWarp { mask, what, site } => format!("wait in {what}, at {site} (mask {mask:#x})"),
     }

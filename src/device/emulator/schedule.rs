@@ -91,7 +91,11 @@ impl BlockOrder {
             multiplier = multiplier % count + 1;
         }
         let offset = random.bits() % count;
-        BlockOrder { count, multiplier, offset }
+        BlockOrder {
+            count,
+            multiplier,
+            offset,
+        }
     }
 
     pub fn at(&self, i: u64) -> u64 {

@@ -38,10 +38,17 @@ impl SharedMemory {
             let map = mmap(ptr::null_mut(), 4 * WINDOW_BYTES, PROT_NONE, flags, -1, 0);
             assert!(map != MAP_FAILED, "no address space for shared memory");
             let base = (map as usize + WINDOW_BYTES).next_multiple_of(WINDOW_BYTES);
-            assert_eq!(mprotect(base as *mut _, WINDOW_BYTES, PROT_READ | PROT_WRITE), 0);
+            assert_eq!(
+                mprotect(base as *mut _, WINDOW_BYTES, PROT_READ | PROT_WRITE),
+                0
+            );
             base
         };
-        SharedMemory { base, arrays: Vec::new(), dynamic: 0..0 }
+        SharedMemory {
+            base,
+            arrays: Vec::new(),
+            dynamic: 0..0,
+        }
     }
 
     pub fn begin(&mut self, dynamic_bytes: usize) {
@@ -66,24 +73,39 @@ impl SharedMemory {
         if let Some(array) = self.arrays.iter().find(|array| array.key == key) {
             return Ok(self.base + array.bytes.start);
         }
-        let last = self.arrays.last().map_or(RESERVED_BYTES - ZONE_BYTES, |a| a.bytes.end);
+        let last = self
+            .arrays
+            .last()
+            .map_or(RESERVED_BYTES - ZONE_BYTES, |a| a.bytes.end);
         let start = (last + ZONE_BYTES).next_multiple_of(align);
         let end = start + bytes;
         if end + ZONE_BYTES > self.dynamic.start - ZONE_BYTES {
-            return Err(format!("shared array {name:?} of {bytes} bytes: a block has 227 KiB in all"));
+            return Err(format!(
+                "shared array {name:?} of {bytes} bytes: a block has 227 KiB in all"
+            ));
         }
         // The zone behind the last array is there already, and may hold what an overrun wrote.
-        let zoned = if self.arrays.is_empty() { last } else { last + ZONE_BYTES };
+        let zoned = if self.arrays.is_empty() {
+            last
+        } else {
+            last + ZONE_BYTES
+        };
         self.fill(zoned..start, CANARY);
         self.fill(start..end, POISON);
         self.fill(end..end + ZONE_BYTES, CANARY);
-        self.arrays.push(Array { key, name, bytes: start..end });
+        self.arrays.push(Array {
+            key,
+            name,
+            bytes: start..end,
+        });
         Ok(self.base + start)
     }
 
     pub fn dynamic(&self, align: usize) -> Result<usize, String> {
         if align > DYNAMIC_ALIGN {
-            return Err(format!("dynamic shared memory is aligned to {DYNAMIC_ALIGN}, not to {align}"));
+            return Err(format!(
+                "dynamic shared memory is aligned to {DYNAMIC_ALIGN}, not to {align}"
+            ));
         }
         Ok(self.base + self.dynamic.start)
     }
@@ -92,7 +114,10 @@ impl SharedMemory {
     pub fn check(&self) -> Result<(), String> {
         let mut before = RESERVED_BYTES - ZONE_BYTES;
         for (i, array) in self.arrays.iter().enumerate() {
-            let next = self.arrays.get(i + 1).map_or(array.bytes.end + ZONE_BYTES, |a| a.bytes.start);
+            let next = self
+                .arrays
+                .get(i + 1)
+                .map_or(array.bytes.end + ZONE_BYTES, |a| a.bytes.start);
             let what = format_args!("shared array {:?}", array.name);
             if i == 0 {
                 self.check_zone(before..array.bytes.start, &array.bytes, what)?;

@@ -40,7 +40,9 @@ impl Warp {
     fn check(&self, warp: u32, lane: u32, call: &Call) -> Result<(), String> {
         let Call { mask, what, site } = *call;
         if mask & (1 << lane) == 0 {
-            return Err(format!("{what} at {site}: mask {mask:#x} leaves out its caller, lane {lane}"));
+            return Err(format!(
+                "{what} at {site}: mask {mask:#x} leaves out its caller, lane {lane}"
+            ));
         }
         let absent = mask & !self.live;
         if absent != 0 {
@@ -77,11 +79,18 @@ impl Block {
         let (index, lane) = (self.current / WARP, self.current % WARP);
         let warp = &mut self.warps[index as usize];
         // The last warp of a block may be short, and all of its lanes are still `~0`.
-        let call = Call { mask: call.mask & warp.existing, ..call };
+        let call = Call {
+            mask: call.mask & warp.existing,
+            ..call
+        };
         warp.check(index, lane, &call)?;
         let open = warp.meetings.iter().position(|m| m.call.mask == call.mask);
         let at = open.unwrap_or_else(|| {
-            warp.meetings.push(Meeting { call, arrived: 0, parts: [ptr::null_mut(); 32] });
+            warp.meetings.push(Meeting {
+                call,
+                arrived: 0,
+                parts: [ptr::null_mut(); 32],
+            });
             warp.meetings.len() - 1
         });
         let meeting = &mut warp.meetings[at];
@@ -102,7 +111,11 @@ impl Block {
         let (index, lane) = (self.current / WARP, self.current % WARP);
         let warp = &mut self.warps[index as usize];
         warp.live &= !(1 << lane);
-        match warp.meetings.iter().find(|m| m.call.mask & (1 << lane) != 0) {
+        match warp
+            .meetings
+            .iter()
+            .find(|m| m.call.mask & (1 << lane) != 0)
+        {
             None => Ok(()),
             Some(Meeting { call, .. }) => Err(format!(
                 "lane {lane} of warp {index} exited while others wait for it in {} at {}",

@@ -38,7 +38,8 @@ impl Watch {
     /// Only the worker writes, so that no read-modify-write is needed.
     #[inline(always)]
     pub fn tick(&self) {
-        self.progress.store(self.progress.load(Relaxed) + 1, Relaxed);
+        self.progress
+            .store(self.progress.load(Relaxed) + 1, Relaxed);
     }
 }
 

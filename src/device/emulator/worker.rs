@@ -1,7 +1,6 @@
 //! A worker runs blocks, one after another, on the thread of the host it is on: it resumes fibers as
 //! the block's schedule says, until every CUDA thread of the block has exited.
 use super::{
-    Entry,
     block::{Block, Next, State},
     fault,
     fiber::{Fibers, Parent, Trap},
@@ -9,6 +8,7 @@ use super::{
     shared::SharedMemory,
     watchdog::Watch,
 };
+use crate::device::Entry;
 use std::{cell::Cell, ptr, sync::Arc};
 
 /// CUDA's `uint3`.
@@ -113,7 +113,11 @@ impl Worker {
         let block: *const BlockView = &*self.view;
         self.views.clear();
         self.views.extend((0..x * y * z).map(|i| ThreadView {
-            index: Index { x: i % x, y: i / x % y, z: i / (x * y) },
+            index: Index {
+                x: i % x,
+                y: i / x % y,
+                z: i / (x * y),
+            },
             block,
         }));
     }
@@ -126,15 +130,24 @@ impl Worker {
     ///
     /// # Safety
     /// `this` has begun `launch`, on this thread, and nothing else uses it.
-    pub unsafe fn run_block(this: *mut Worker, launch: &Launch, number: u64) -> Result<(), Failure> {
+    pub unsafe fn run_block(
+        this: *mut Worker,
+        launch: &Launch,
+        number: u64,
+    ) -> Result<(), Failure> {
         // SAFETY: the fibers use `this` as well, so no reference to it lives across a resume.
         unsafe {
             let worker = &mut *this;
             worker.view.index = launch.block_index(number);
-            worker.block.begin(worker.views.len() as u32, launch.seed, number);
+            worker
+                .block
+                .begin(worker.views.len() as u32, launch.seed, number);
             worker.shared.begin(launch.shared_bytes);
             let run = Worker::run_fibers(this).and_then(|()| {
-                (*this).shared.check().map_err(|why| Failure { thread: None, why })
+                (*this)
+                    .shared
+                    .check()
+                    .map_err(|why| Failure { thread: None, why })
             });
             if run.is_err() {
                 (*this).fibers.abandon();
@@ -154,9 +167,9 @@ impl Worker {
                     return Err(worker.blame_current(why));
                 }
                 let fiber = match worker.block.next() {
-                    Next::StartThreads => {
-                        worker.fibers.take(move |id, parent| fiber_main(this, id, parent))
-                    }
+                    Next::StartThreads => worker
+                        .fibers
+                        .take(move |id, parent| fiber_main(this, id, parent)),
                     Next::Resume(thread) => {
                         worker.show(thread);
                         worker.block.resume(thread)
@@ -187,7 +200,10 @@ impl Worker {
     }
 
     fn blame_current(&self, why: String) -> Failure {
-        Failure { thread: Some(self.views[self.block.current as usize].index), why }
+        Failure {
+            thread: Some(self.views[self.block.current as usize].index),
+            why,
+        }
     }
 }
 

@@ -1,0 +1,54 @@
+//! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
+//! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
+mod relu;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use selfsame::{
+    Device,
+    device::{Kernel, Real},
+};
+use std::time::{Duration, Instant};
+
+/// Images a batch: ResNet-50's 256 on a GPU, what a CPU does in a moment otherwise.
+pub fn batch(device: &Device) -> usize {
+    if device.arch().compute > 0 { 256 } else { 4 }
+}
+
+fn device() -> Device {
+    match std::env::var("SELFSAME_DEVICE").as_deref() {
+        Ok("cuda") => Device::cuda(0, Real::Bf16).expect("a GPU"),
+        _ => Device::cpu(),
+    }
+}
+
+/// Times `kernel` alone, launched back to back, and checks nothing: tests/ops does that.
+pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: K) {
+    let mut group = c.benchmark_group(K::INFO.name);
+    let (bytes, flops) = (kernel.bytes(device.real()), kernel.flops());
+    group.throughput(if flops > 20 * bytes {
+        Throughput::Elements(flops)
+    } else {
+        Throughput::Bytes(bytes)
+    });
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2));
+    group.bench_function(name, |b| {
+        b.iter_custom(|times| {
+            device.synchronize().unwrap();
+            let start = Instant::now();
+            (0..times).for_each(|_| device.launch(kernel).unwrap());
+            device.synchronize().unwrap();
+            start.elapsed()
+        })
+    });
+}
+
+fn all(c: &mut Criterion) {
+    let device = device();
+    relu::bench(c, &device);
+}
+
+criterion_group!(ops, all);
+criterion_main!(ops);

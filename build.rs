@@ -1,0 +1,88 @@
+//! Turns `kernels/*.cu` into what the crate embeds: (a) a Rust struct for every parameter struct, (b) with
+//! NVRTC, cubins and PTX for every architecture and number type, (c) with feature `emulator`, the same
+//! files compiled for the host. Without NVRTC or without a C++ compiler it warns, says what is left
+//! out, and builds the rest.
+#[path = "src/device/build/host.rs"]
+mod host;
+#[path = "src/device/build/nvrtc.rs"]
+mod nvrtc;
+#[path = "src/device/build/structs.rs"]
+mod structs;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+fn main() {
+    // NVRTC compiles one file at a time, so several are compiled by several processes: this one again.
+    let arguments: Vec<String> = env::args().collect();
+    if arguments.get(1).is_some_and(|word| word == nvrtc::WORKER) {
+        return nvrtc::worker(&arguments[2..]);
+    }
+    for watched in [
+        "kernels",
+        "src/device/build",
+        "src/device/emulator",
+        "build.rs",
+    ] {
+        println!("cargo:rerun-if-changed={watched}");
+    }
+    println!("cargo:rerun-if-env-changed=SELFSAME_NVRTC");
+    println!("cargo:rustc-check-cfg=cfg(emulated_kernels)");
+
+    let out = PathBuf::from(env::var("OUT_DIR").unwrap());
+    let emulated = env::var_os("CARGO_FEATURE_EMULATOR").is_some();
+    let kernels = files("kernels");
+    let mut parsed: Vec<structs::File> = kernels.iter().map(|path| structs::parse(path)).collect();
+    let for_gpu = parsed.len();
+    if emulated {
+        parsed.extend(
+            files("src/device/emulator")
+                .iter()
+                .map(|path| structs::parse(path)),
+        );
+    }
+
+    let host_built = emulated && build_for_host(&parsed, &out);
+    if host_built {
+        println!("cargo:rustc-cfg=emulated_kernels");
+    }
+    fs::write(out.join("kernels.rs"), structs::rust(&parsed, host_built)).unwrap();
+
+    let images = nvrtc::compile_all(&kernels[..for_gpu], Path::new("kernels"), &out)
+        .unwrap_or_else(|why| {
+            println!("cargo:warning=CUDA kernels are left out of this build: {why}");
+            println!("cargo:warning=everything else works; `--device cuda` needs them (README, Prerequisites)");
+            Vec::new()
+        });
+    fs::write(out.join("images.rs"), nvrtc::rust(&images)).unwrap();
+}
+
+fn build_for_host(parsed: &[structs::File], out: &Path) -> bool {
+    let files: Vec<host::HostFile> = parsed
+        .iter()
+        .map(|file| host::HostFile {
+            path: file.path.clone(),
+            checks: structs::checks(file),
+        })
+        .collect();
+    let built = host::compile(&files, Path::new("kernels"), out);
+    if let Err(why) = &built {
+        println!(
+            "cargo:warning=the emulator is left out of this build, its tests will be skipped: {why}"
+        );
+    }
+    built.is_ok()
+}
+
+/// The `.cu` files of a folder, in order of their names.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|why| panic!("{folder}: {why}"));
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
+        .collect();
+    files.sort();
+    files
+}

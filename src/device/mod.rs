@@ -1,0 +1,201 @@
+//! A device: memory, and kernels launched on it in order. The only folder with `unsafe`.
+//!
+//! | device | what runs |
+//! |---|---|
+//! | `cpu` | the kernel's Rust twin, in f32: the definition, and fast enough to train |
+//! | `cuda` | the cubin `build.rs` compiled through NVRTC, by the driver API |
+//! | `emulated` | the same `.cu` source compiled for the host, its threads as fibers (feature `emulator`) |
+//! | `null` | nothing: bytes, FLOPs and peak memory are added up |
+mod cpu;
+mod cuda;
+#[cfg(all(feature = "emulator", emulated_kernels))]
+mod emulator;
+mod host;
+mod images;
+mod kernel;
+mod matmul;
+mod memory;
+mod null;
+
+use crate::Result;
+#[cfg(all(feature = "emulator", emulated_kernels))]
+pub use emulator::Options as EmulatorOptions;
+pub use host::Host;
+pub use images::{IMAGES, Image, USAGE, Usage};
+pub use kernel::{Arch, Entry, Grid, Kernel, KernelInfo, Packed, Parameters, Ptr, Real, kernels};
+pub use matmul::{Matrix, MatrixMut, host_matmul};
+pub use memory::MemoryUse;
+use memory::Pool;
+use std::sync::{Arc, Mutex};
+
+/// One kernel over one grid.
+pub(crate) struct Launch<'a> {
+    pub kernel: &'static KernelInfo,
+    pub grid: Grid,
+    /// The bytes of its one parameter struct.
+    pub params: &'a [u8],
+    /// Its definition in Rust, applied to the same parameters.
+    pub twin: &'a dyn Fn(&Host),
+}
+
+/// What a device must do. Calls take effect in the order they are made, as on one CUDA stream.
+pub(crate) trait Driver: Send + Sync {
+    fn name(&self) -> String;
+    fn arch(&self) -> Arch;
+    fn alloc(&self, bytes: usize) -> Result<Ptr>;
+    fn free(&self, ptr: Ptr, bytes: usize);
+    fn upload(&self, to: Ptr, from: &[u8]) -> Result<()>;
+    fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()>;
+    fn launch(&self, launch: &Launch) -> Result<()>;
+    fn synchronize(&self) -> Result<()>;
+    /// Whether freed memory may be handed out again; no where its edges are being watched.
+    fn pools(&self) -> bool {
+        true
+    }
+}
+
+/// A handle to a device; clones are the same device.
+#[derive(Clone)]
+pub struct Device(Arc<Inner>);
+
+struct Inner {
+    driver: Box<dyn Driver>,
+    arch: Arch,
+    pool: Mutex<Pool>,
+    work: Mutex<Work>,
+}
+
+/// What was launched so far, as the kernels' own cost functions say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    pub launches: u64,
+    pub bytes: u64,
+    pub flops: u64,
+}
+
+impl Device {
+    /// The CPU: every kernel's Rust twin, f32.
+    pub fn cpu() -> Device {
+        Device::new(Box::new(cpu::Cpu::default()))
+    }
+    /// GPU number `ordinal`. Fails with [`Error::Environment`] where there is no driver, no such GPU, or
+    /// the build left the CUDA kernels out.
+    pub fn cuda(ordinal: usize, real: Real) -> Result<Device> {
+        Ok(Device::new(Box::new(cuda::Cuda::open(ordinal, real)?)))
+    }
+    /// The emulator: the `.cu` sources themselves on the host. Fails with [`Error::Environment`] where
+    /// the build left it out.
+    pub fn emulated(real: Real) -> Result<Device> {
+        #[cfg(all(feature = "emulator", emulated_kernels))]
+        return Ok(Device::new(Box::new(emulator::Emulated::new(real))));
+        #[cfg(not(all(feature = "emulator", emulated_kernels)))]
+        Err(crate::Error::Environment(format!(
+            "no emulator ({}) in this build: build with --features emulator where a C++17 compiler is installed",
+            real.name()
+        )))
+    }
+    /// The emulator with a schedule, workers and patience of one's own.
+    #[cfg(all(feature = "emulator", emulated_kernels))]
+    pub fn emulated_with(real: Real, options: EmulatorOptions) -> Device {
+        Device::new(Box::new(emulator::Emulated::with(real, options)))
+    }
+    /// Runs nothing, adds everything up.
+    pub fn null(real: Real) -> Device {
+        Device::new(Box::new(null::Null::new(real)))
+    }
+
+    fn new(driver: Box<dyn Driver>) -> Device {
+        let (arch, pools) = (driver.arch(), driver.pools());
+        let (pool, work) = (Mutex::new(Pool::new(pools)), Mutex::default());
+        Device(Arc::new(Inner {
+            driver,
+            arch,
+            pool,
+            work,
+        }))
+    }
+
+    pub fn name(&self) -> String {
+        self.0.driver.name()
+    }
+    pub fn arch(&self) -> Arch {
+        self.0.arch
+    }
+    pub fn real(&self) -> Real {
+        self.0.arch.real
+    }
+    /// Memory in use, in the pool, and at its peak.
+    pub fn memory(&self) -> MemoryUse {
+        self.0.pool.lock().unwrap().usage()
+    }
+    pub fn work(&self) -> Work {
+        *self.0.work.lock().unwrap()
+    }
+
+    /// Uninitialised memory (NaN on the emulator), 256-byte aligned.
+    pub fn alloc(&self, bytes: usize) -> Result<Buffer> {
+        let (ptr, bytes) = self.0.pool.lock().unwrap().alloc(&*self.0.driver, bytes)?;
+        Ok(Buffer {
+            ptr,
+            bytes,
+            device: self.clone(),
+        })
+    }
+    pub(crate) fn upload(&self, to: Ptr, from: &[u8]) -> Result<()> {
+        self.0.driver.upload(to, from)
+    }
+    pub(crate) fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()> {
+        self.0.driver.download(from, to)
+    }
+    /// Runs `kernel` after all that was launched before it. An empty grid is no launch.
+    pub fn launch<K: Kernel>(&self, kernel: K) -> Result<()> {
+        let grid = kernel.grid(self.arch());
+        if grid.is_empty() {
+            return Ok(());
+        }
+        let (bytes, flops) = (kernel.bytes(self.real()), kernel.flops());
+        let mut work = self.0.work.lock().unwrap();
+        work.launches += 1;
+        work.bytes += bytes;
+        work.flops += flops;
+        drop(work);
+        let twin = |host: &Host| kernel.on_cpu(host);
+        let params = kernel.pack();
+        self.0.driver.launch(&Launch {
+            kernel: K::INFO,
+            grid,
+            params: &params,
+            twin: &twin,
+        })
+    }
+    pub fn synchronize(&self) -> Result<()> {
+        self.0.driver.synchronize()
+    }
+}
+
+/// Device memory, handed back (in stream order) when dropped.
+pub struct Buffer {
+    ptr: Ptr,
+    bytes: usize,
+    device: Device,
+}
+
+impl Buffer {
+    pub fn ptr(&self) -> Ptr {
+        self.ptr
+    }
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let inner = &self.device.0;
+        inner
+            .pool
+            .lock()
+            .unwrap()
+            .free(&*inner.driver, self.ptr, self.bytes);
+    }
+}

@@ -1,0 +1,174 @@
+//! The tape: what was computed, in order, so that `backward` can walk it in reverse.
+//!
+//! An op records its inputs, its output, and one closure from the output's gradient to one gradient an
+//! input. What the closure holds is what the step keeps alive, and it is dropped as soon as it has run.
+//! Push order is execution order, so backward is `pop`: no sort, no ids but positions.
+use crate::{
+    Result, Tensor,
+    device::kernels::{Add, AddF32, Fill},
+    tensor::Element,
+};
+
+type Backward = Box<dyn FnOnce(Tensor, &[bool]) -> Result<Vec<Option<Tensor>>>>;
+
+struct Step {
+    op: &'static str,
+    inputs: Vec<Option<usize>>,
+    backward: Option<Backward>,
+}
+
+/// A value, and where on the tape it was made (nowhere: a constant, no gradient flows to it).
+#[derive(Clone)]
+pub struct Var {
+    pub value: Tensor,
+    node: Option<usize>,
+}
+
+impl Var {
+    pub fn constant(value: Tensor) -> Var {
+        Var { value, node: None }
+    }
+    /// The same value without its past.
+    pub fn detach(&self) -> Var {
+        Var::constant(self.value.clone())
+    }
+    pub fn is_constant(&self) -> bool {
+        self.node.is_none()
+    }
+}
+
+#[derive(Default)]
+pub struct Tape {
+    steps: Vec<Step>,
+}
+
+impl Tape {
+    /// A value to differentiate with respect to: a parameter.
+    pub fn leaf(&mut self, value: &Tensor) -> Var {
+        self.push(
+            Step {
+                op: "leaf",
+                inputs: Vec::new(),
+                backward: None,
+            },
+            value.clone(),
+        )
+    }
+
+    /// Records `output = op(inputs)`. `backward(dy, needs)` returns one gradient an input, in order; it may
+    /// return `None` where `needs` is false. Nothing is recorded when no input has a past.
+    pub fn record<const N: usize>(
+        &mut self,
+        op: &'static str,
+        inputs: [&Var; N],
+        output: Tensor,
+        backward: impl FnOnce(Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + 'static,
+    ) -> Var {
+        let inputs = inputs.map(|v| v.node);
+        if inputs.iter().all(Option::is_none) {
+            return Var::constant(output);
+        }
+        let backward: Backward = Box::new(move |dy, needs| {
+            Ok(backward(dy, needs.try_into().expect("one flag an input"))?.into())
+        });
+        self.push(
+            Step {
+                op,
+                inputs: inputs.into(),
+                backward: Some(backward),
+            },
+            output,
+        )
+    }
+
+    /// Gradients of the scalar `loss` with respect to the leaves.
+    pub fn backward(mut self, loss: &Var) -> Result<Gradients> {
+        let root = loss.node.expect("the loss depends on no parameter");
+        assert_eq!(
+            loss.value.len(),
+            1,
+            "backward starts from a scalar, not {}",
+            loss.value.shape()
+        );
+        let mut gradients: Vec<Option<Tensor>> = vec![None; self.steps.len()];
+        gradients[root] = Some(one(&loss.value)?);
+        while let Some(step) = self.steps.pop() {
+            let Some(backward) = step.backward else {
+                continue;
+            };
+            let Some(dy) = gradients[self.steps.len()].take() else {
+                continue;
+            };
+            let needs: Vec<bool> = step.inputs.iter().map(Option::is_some).collect();
+            let dxs = backward(dy, &needs)?;
+            for (input, dx) in step.inputs.iter().zip(dxs) {
+                let Some(input) = *input else { continue };
+                let dx = dx.unwrap_or_else(|| {
+                    panic!("{}: no gradient for an input that needs one", step.op)
+                });
+                gradients[input] = Some(match gradients[input].take() {
+                    None => dx,
+                    Some(before) => sum(&before, &dx)?,
+                });
+            }
+        }
+        Ok(Gradients(gradients))
+    }
+
+    fn push(&mut self, step: Step, value: Tensor) -> Var {
+        self.steps.push(step);
+        Var {
+            value,
+            node: Some(self.steps.len() - 1),
+        }
+    }
+}
+
+/// What `Tape::backward` found.
+pub struct Gradients(Vec<Option<Tensor>>);
+
+impl Gradients {
+    /// The gradient of a leaf; `None` where the loss does not depend on it.
+    pub fn take(&mut self, leaf: &Var) -> Option<Tensor> {
+        self.0[leaf.node?].take()
+    }
+}
+
+/// d loss / d loss.
+fn one(loss: &Tensor) -> Result<Tensor> {
+    assert_eq!(loss.element(), Element::F32, "losses are f32");
+    let y = Tensor::uninit(loss.device(), Element::F32, loss.shape().clone())?;
+    loss.device().launch(Fill {
+        y: y.ptr(),
+        n: 1,
+        value: 1.0,
+    })?;
+    Ok(y)
+}
+
+/// A value used twice has the sum of its gradients.
+fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    assert_eq!(
+        (a.shape(), a.element()),
+        (b.shape(), b.element()),
+        "gradients of one value"
+    );
+    let y = Tensor::uninit(a.device(), a.element(), a.shape().clone())?;
+    let (pa, pb, py, n) = (a.ptr(), b.ptr(), y.ptr(), a.len() as u64);
+    match a.element() {
+        Element::Real => a.device().launch(Add {
+            a: pa,
+            b: pb,
+            y: py,
+            n,
+        })?,
+        Element::F32 => a.device().launch(AddF32 {
+            a: pa,
+            b: pb,
+            y: py,
+            n,
+        })?,
+        other => panic!("{other:?} has no gradient"),
+    }
+    Ok(y)
+}
