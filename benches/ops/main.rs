@@ -7,6 +7,9 @@ mod ema;
 mod global_average_pool;
 mod max_pool;
 mod optimize;
+mod conv2d;
+mod matmul;
+mod nt_xent;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -61,6 +64,9 @@ fn all(c: &mut Criterion) {
     global_average_pool::bench(c, &device);
     max_pool::bench(c, &device);
     optimize::bench(c, &device);
+    conv2d::bench(c, &device);
+    matmul::bench(c, &device);
+    nt_xent::bench(c, &device);
     relu::bench(c, &device);
 }
 
