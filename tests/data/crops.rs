@@ -13,6 +13,8 @@ fn draws(sample: u32) -> Draws {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_crop_is_inside_its_image(width in 8u32..3000, height in 8u32..3000, sample: u32) {
         let crop = random_resized_crop(&mut draws(sample), width, height, (0.08, 1.0), RATIO);
