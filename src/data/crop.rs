@@ -1,5 +1,6 @@
-//! Crops: RandomResizedCrop, Resize and CenterCrop with torchvision's semantics on 8-bit images, and
-//! the antialiased resampling under them (PIL's, whose support grows with the downscale factor).
+//! Crops: RandomResizedCrop, Resize and CenterCrop with torchvision's semantics on 8-bit images,
+//! and the antialiased resampling under them (PIL's, whose support grows with the downscale
+//! factor).
 use std::cell::RefCell;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
@@ -9,7 +10,8 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use super::Image;
 use crate::random::Draws;
 
-/// MoCo, SwAV, PIRL and lightly resample bilinearly; SimCLR-TF, Barlow Twins and solo-learn bicubically.
+/// MoCo, SwAV, PIRL and lightly resample bilinearly; SimCLR-TF, Barlow Twins and solo-learn
+/// bicubically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
@@ -86,8 +88,8 @@ fn central_crop(width: u32, height: u32, ratio: (f32, f32)) -> CropBox {
     }
 }
 
-/// `image`'s pixels in `from`, resampled to (size, size, 3) in `out`. Nothing outside the box is read,
-/// as when torchvision crops first and resizes then.
+/// `image`'s pixels in `from`, resampled to (size, size, 3) in `out`. Nothing outside the box is
+/// read, as when torchvision crops first and resizes then.
 pub fn resize_into(image: &Image, from: CropBox, size: u32, filter: Filter, out: &mut [u8]) {
     resize_to(image, from, (size, size), filter, out);
 }

@@ -79,7 +79,7 @@ fn resize_and_center_crop_have_torchvisions_sizes() {
     assert_eq!((crop.x, crop.y), (58, 16));
 }
 
-/// 40 x 30, as the script that made the golden files with Pillow 12 had it.
+/// 40 x 30, as the script that made the golden files with Pillow (`images/make.py`) had it.
 fn pattern() -> Image {
     let pixel = |y: u32, x: u32, c: u32| ((x * x * 3 + y * 37 + c * 53 + x * y) % 256) as u8;
     let row = |y| (0..40).flat_map(move |x| (0..3).map(move |c| pixel(y, x, c)));

@@ -1,5 +1,5 @@
-//! A tar file read in place: its entries are byte ranges, their names keys and never paths, so that an
-//! archive cannot write or reach anything.
+//! A tar file read in place: its entries are byte ranges, their names keys and never paths, so that
+//! an archive cannot write or reach anything.
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -34,7 +34,8 @@ pub(super) fn is_tar(path: &Path) -> Result<bool> {
         .map_err(Error::file(path))?;
     if head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         return Err(Error::Data(format!(
-            "{} is compressed and cannot be read in place\n  uncompress it first (gunzip or unzstd), or extract it and name the folder",
+            "{} is compressed and cannot be read in place\n  \
+             uncompress it first (gunzip or unzstd), or extract it and name the folder",
             path.display()
         )));
     }
@@ -42,7 +43,8 @@ pub(super) fn is_tar(path: &Path) -> Result<bool> {
 }
 
 /// The images whose names begin with the folders of `prefix`, sorted by name; of two entries of one
-/// name the later counts, as when extracting. An image's class is its own folder's name, below `prefix`.
+/// name the later counts, as when extracting. An image's class is its own folder's name, below
+/// `prefix`.
 pub(super) fn open(path: &Path, prefix: &str) -> Result<Archive> {
     let file = File::open(path).map_err(Error::file(path))?;
     let prefix = prefix.trim_end_matches('/').as_bytes();
@@ -108,7 +110,8 @@ fn nothing_found(path: &Path, prefix: &[u8], images: usize) -> Error {
         format!(" under {}/", String::from_utf8_lossy(prefix))
     };
     Error::Data(format!(
-        "no images found in {}{place}\n  looked for {}; the archive holds {images} of them elsewhere; `tar tf` lists its names",
+        "no images found in {}{place}\n  \
+         looked for {}; the archive holds {images} of them elsewhere; `tar tf` lists its names",
         path.display(),
         SUFFIXES.join(" ")
     ))

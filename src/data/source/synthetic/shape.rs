@@ -1,5 +1,5 @@
-//! Ten shapes as functions of the plane: negative inside, positive outside, about the distance to the
-//! edge. A figure fills about the unit disc; its proportions are its own.
+//! Ten shapes as functions of the plane: negative inside, positive outside, about the distance to
+//! the edge. A figure fills about the unit disc; its proportions are its own.
 use std::f32::consts::{PI, TAU};
 
 use crate::random::Draws;
