@@ -2,6 +2,7 @@
 //! switches stacks; `worker` does, on what these functions say.
 use super::{
     barrier::Barrier,
+    clocks::Clocks,
     hooks::Site,
     schedule::{Pick, Policy, Random, thread_order},
     warp::Warp,
@@ -56,6 +57,7 @@ pub(super) struct Block {
     pub barriers: [Barrier; 16],
     pub warps: Vec<Warp>,
     pub failure: Option<String>,
+    pub clocks: Clocks,
     order: Vec<u32>,
     started: usize,
     ready: VecDeque<u32>,
@@ -80,6 +82,7 @@ impl Block {
             barriers: Default::default(),
             warps: Vec::new(),
             failure: None,
+            clocks: Clocks::default(),
             order: Vec::new(),
             started: 0,
             ready: VecDeque::new(),
@@ -107,6 +110,7 @@ impl Block {
             warp.begin(threads - i as u32 * WARP);
         }
         self.barriers.iter_mut().for_each(Barrier::begin);
+        self.clocks.begin(threads);
         self.live = threads;
         self.started = 0;
         self.ready.clear();

@@ -11,14 +11,17 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("feature `emulator` handles signals of x86-64 Linux only");
 
+mod access;
 mod barrier;
 mod block;
+mod clocks;
 mod fault;
 mod fiber;
 mod hooks;
 mod launch;
 mod memory;
 mod planted;
+mod race;
 mod report;
 mod schedule;
 mod shared;
@@ -44,7 +47,8 @@ pub(super) struct Emulated {
 }
 
 impl Emulated {
-    /// Fresh seeds for each launch from `SELFSAME_SEED` on, `SELFSAME_EMULATOR_WORKERS` threads.
+    /// Fresh seeds for each launch from `SELFSAME_SEED` on, `SELFSAME_EMULATOR_WORKERS` threads, and no
+    /// checks with `SELFSAME_EMULATOR=plain`.
     pub fn new(real: Real) -> Emulated {
         let default = Options::default();
         Emulated::with(
@@ -52,6 +56,7 @@ impl Emulated {
             Options {
                 seed: variable("SELFSAME_SEED").unwrap_or(default.seed),
                 workers: variable("SELFSAME_EMULATOR_WORKERS").unwrap_or(default.workers),
+                check: env::var("SELFSAME_EMULATOR").as_deref() != Ok("plain"),
                 ..default
             },
         )
