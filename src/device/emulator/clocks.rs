@@ -133,21 +133,25 @@ fn raise(clocks: &mut [u32], to: &[u32]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn clocks() -> Clocks {
+impl Clocks {
+    /// Switched on, and at the beginning of a block.
+    pub fn of(threads: u32) -> Clocks {
         let mut clocks = Clocks {
             on: true,
             ..Clocks::default()
         };
-        clocks.begin(4);
+        clocks.begin(threads);
         clocks
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_barrier_orders_all() {
-        let mut clocks = clocks();
+        let mut clocks = Clocks::of(4);
         let then = clocks.now(0);
         assert!(clocks.is_before(then, 0) && !clocks.is_before(then, 1));
         clocks.join_all();
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_partial_join_orders_its_threads_only() {
-        let mut clocks = clocks();
+        let mut clocks = Clocks::of(4);
         let then = clocks.now(0);
         clocks.join([0, 1].into_iter());
         assert!(clocks.is_before(then, 1) && !clocks.is_before(then, 2));
@@ -170,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_place_orders_its_users_one_way() {
-        let mut clocks = clocks();
+        let mut clocks = Clocks::of(4);
         let (released, reader) = (clocks.now(0), clocks.now(1));
         clocks.release(0, 7);
         let after = clocks.now(0);

@@ -79,6 +79,11 @@ pub(super) fn run(
         shared_bytes: grid.shared_bytes as usize,
         seed: options.seed,
         check: options.check,
+        patience: if options.workers > 1 {
+            options.patience
+        } else {
+            Duration::ZERO
+        },
     };
     let seed = options.seed;
     run_blocks(&launch, options).map_err(|(block, Failure { thread, why })| match thread {

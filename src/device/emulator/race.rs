@@ -105,11 +105,7 @@ mod tests {
 
     #[test]
     fn neighbours_in_a_cell_do_not_race() {
-        let mut clocks = Clocks {
-            on: true,
-            ..Clocks::default()
-        };
-        clocks.begin(4);
+        let mut clocks = Clocks::of(4);
         let mut races = Races::default();
         races.begin();
         for thread in 0..4 {
@@ -131,11 +127,7 @@ mod tests {
     /// A read does not make the write before it superfluous: a third thread may race with that.
     #[test]
     fn a_write_is_kept_behind_a_read() {
-        let mut clocks = Clocks {
-            on: true,
-            ..Clocks::default()
-        };
-        clocks.begin(3);
+        let mut clocks = Clocks::of(3);
         let mut races = Races::default();
         races.begin();
         assert!(races.access(&clocks, 0, (64, 4), true, 0).is_ok());

@@ -10,7 +10,7 @@ use super::{
     watchdog::Watch,
 };
 use crate::device::Entry;
-use std::{cell::Cell, ptr, sync::Arc};
+use std::{cell::Cell, ptr, sync::Arc, time::Duration};
 
 /// CUDA's `uint3`.
 #[repr(C)]
@@ -48,6 +48,8 @@ pub(super) struct Launch {
     pub shared_bytes: usize,
     pub seed: u64,
     pub check: bool,
+    /// How long other workers may be waited for: not at all where there are none.
+    pub patience: Duration,
 }
 
 // SAFETY: `params` are only read, and outlive the launch.
@@ -147,9 +149,12 @@ impl Worker {
         unsafe {
             let worker = &mut *this;
             worker.view.index = launch.block_index(number);
-            worker
-                .block
-                .begin(worker.views.len() as u32, launch.seed, number);
+            worker.block.begin(
+                worker.views.len() as u32,
+                launch.seed,
+                number,
+                launch.patience,
+            );
             worker.shared.begin(launch.shared_bytes);
             let run = Worker::run_fibers(this).and_then(|()| {
                 (*this)
