@@ -6,6 +6,10 @@
 //! has written and has guards at its ends; whatever goes wrong is an error that names the block, the
 //! thread, the line and the seed that brings it back.
 //!
+//! By default every load and store is checked as well (`access`): device memory for its exact bounds,
+//! shared memory for its arrays' and for races, which `race` and `clocks` find whatever the schedule.
+//! `SELFSAME_EMULATOR=plain`, when building, leaves that out.
+//!
 //! `launch` runs blocks on workers; a `worker` switches between fibers as its `block` says; `block`,
 //! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
