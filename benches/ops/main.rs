@@ -3,13 +3,13 @@
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
+mod conv2d;
 mod ema;
 mod global_average_pool;
-mod max_pool;
-mod optimize;
-mod conv2d;
 mod matmul;
+mod max_pool;
 mod nt_xent;
+mod optimize;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
