@@ -3,7 +3,9 @@
 
 // logits (rows, classes) real; targets (rows) u32; lse (rows): log-sum-exp, kept for backward instead of
 // probabilities; losses (rows). One block a row, read twice, the second time from L2.
-struct CrossEntropyForward { const real* logits; const u32* targets; float* lse; float* losses; u32 rows, classes; };
+struct CrossEntropyForward {
+  const real* logits; const u32* targets; float* lse; float* losses; u32 rows, classes;
+};
 
 KERNEL(cross_entropy_forward, CrossEntropyForward) {
   const real* logits = p.logits + u64(blockIdx.x) * p.classes;
@@ -31,7 +33,10 @@ KERNEL(cross_entropy_mean, CrossEntropyMean) {
 
 // dlogits = (softmax - one at the target) dy / rows.
 // logits, dlogits (rows, classes) real; targets, lse (rows); dy (1). One block a row.
-struct CrossEntropyBackward { const real* logits; const u32* targets; const float* lse; const float* dy; real* dlogits; u32 rows, classes; };
+struct CrossEntropyBackward {
+  const real* logits; const u32* targets; const float* lse; const float* dy; real* dlogits;
+  u32 rows, classes;
+};
 
 KERNEL(cross_entropy_backward, CrossEntropyBackward) {
   const u64 first = u64(blockIdx.x) * p.classes;

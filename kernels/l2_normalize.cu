@@ -17,7 +17,9 @@ KERNEL(l2_normalize_forward, L2NormalizeForward) {
 
 // dx = (dy - y <y, dy>) inv_norm: the part of dy along y cannot change |y| = 1.
 // y, dy, dx (rows, cols) real; inv_norm (rows). One block a row.
-struct L2NormalizeBackward { const real* y; const float* inv_norm; const real* dy; real* dx; u32 rows, cols; };
+struct L2NormalizeBackward {
+  const real* y; const float* inv_norm; const real* dy; real* dx; u32 rows, cols;
+};
 
 KERNEL(l2_normalize_backward, L2NormalizeBackward) {
   const u64 first = u64(blockIdx.x) * p.cols;
