@@ -2,6 +2,8 @@
 pub mod data;
 pub mod device;
 mod error;
+pub mod methods;
+pub mod nn;
 pub mod ops;
 pub mod random;
 pub mod shape;

@@ -7,8 +7,16 @@ mod augment_draw;
 mod conv2d;
 mod cross_entropy;
 mod l2_normalize;
+mod batch_norm;
+mod batch_norm_add_relu;
+mod batch_norm_relu;
+mod conv2d;
+mod ema;
+mod global_average_pool;
 mod matmul;
+mod max_pool;
 mod nt_xent;
+mod optimize;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -63,8 +71,16 @@ fn all(c: &mut Criterion) {
     conv2d::bench(c, &device);
     cross_entropy::bench(c, &device);
     l2_normalize::bench(c, &device);
+    batch_norm::bench(c, &device);
+    batch_norm_add_relu::bench(c, &device);
+    batch_norm_relu::bench(c, &device);
+    conv2d::bench(c, &device);
+    ema::bench(c, &device);
+    global_average_pool::bench(c, &device);
     matmul::bench(c, &device);
+    max_pool::bench(c, &device);
     nt_xent::bench(c, &device);
+    optimize::bench(c, &device);
     relu::bench(c, &device);
 }
 

@@ -47,14 +47,13 @@ pub(super) fn open(path: &Path, prefix: &str) -> Result<Archive> {
     let file = File::open(path).map_err(Error::file(path))?;
     let prefix = prefix.trim_end_matches('/').as_bytes();
     let mut found = images(path, &file)?;
+    found.sort_by(|a, b| a.name.cmp(&b.name).then(b.range.cmp(&a.range)));
+    found.dedup_by(|earlier, kept| earlier.name == kept.name);
     let all = found.len();
     found.retain(|entry| below(prefix, &entry.name).is_some());
     if found.is_empty() {
         return Err(nothing_found(path, prefix, all));
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name).then(b.range.cmp(&a.range)));
-    found.dedup_by(|later, kept| later.name == kept.name);
-
     let labels = found.iter().map(|e| own_folder(below(prefix, &e.name)?));
     let labels = Labels::new(labels);
     Ok(Archive {
@@ -77,6 +76,10 @@ fn images(path: &Path, file: &File) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for entry in archive.entries_with_seek().map_err(Error::file(path))? {
         let entry = entry.map_err(|why| damaged(path, &why.to_string()))?;
+        let range = (entry.raw_file_position(), entry.size());
+        if range.0.saturating_add(range.1) > length {
+            return Err(damaged(path, "it ends in the middle of an entry"));
+        }
         let name = entry.path_bytes().into_owned();
         let name = name.strip_prefix(b"./").unwrap_or(&name).to_vec();
         let as_path = Path::new(std::ffi::OsStr::from_bytes(&name));
@@ -85,10 +88,6 @@ fn images(path: &Path, file: &File) -> Result<Vec<Entry>> {
             .is_none_or(|name| is_hidden(name.as_bytes()));
         if !entry.header().entry_type().is_file() || hidden || !has_suffix(as_path, &SUFFIXES) {
             continue;
-        }
-        let range = (entry.raw_file_position(), entry.size());
-        if range.0.saturating_add(range.1) > length {
-            return Err(damaged(path, "it ends in the middle of an entry"));
         }
         found.push(Entry { name, range });
     }
