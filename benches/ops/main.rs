@@ -1,5 +1,12 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
+mod augment_blur;
+mod augment_color;
+mod augment_crop;
+mod augment_draw;
+mod conv2d;
+mod cross_entropy;
+mod l2_normalize;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
@@ -57,6 +64,13 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
 
 fn all(c: &mut Criterion) {
     let device = device();
+    augment_blur::bench(c, &device);
+    augment_color::bench(c, &device);
+    augment_crop::bench(c, &device);
+    augment_draw::bench(c, &device);
+    conv2d::bench(c, &device);
+    cross_entropy::bench(c, &device);
+    l2_normalize::bench(c, &device);
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
