@@ -1,5 +1,8 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
+mod conv2d;
+mod matmul;
+mod nt_xent;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -47,6 +50,9 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
 
 fn all(c: &mut Criterion) {
     let device = device();
+    conv2d::bench(c, &device);
+    matmul::bench(c, &device);
+    nt_xent::bench(c, &device);
     relu::bench(c, &device);
 }
 

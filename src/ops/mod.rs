@@ -1,8 +1,20 @@
 //! One file an op: its definition, its forward, its recorded form, its backward, and at its foot what
 //! each of its kernels costs and means.
 pub mod add;
+pub mod batch_norm;
+pub mod batch_norm_add_relu;
+pub mod batch_norm_relu;
+pub mod conv2d;
 pub mod copy;
+pub mod matmul;
+pub mod nt_xent;
 pub mod relu;
 
 pub use add::add;
+pub use batch_norm::batch_norm;
+pub use batch_norm_add_relu::batch_norm_add_relu;
+pub use batch_norm_relu::batch_norm_relu;
+pub use conv2d::conv2d;
+pub use matmul::{linear, linear_bias, matmul};
+pub use nt_xent::nt_xent;
 pub use relu::relu;

@@ -1,6 +1,12 @@
 //! Every op: its kernels equal their definition on every device there is, and its gradient equals
 //! differences.
 mod add;
+mod batch_norm;
+mod batch_norm_add_relu;
+mod batch_norm_relu;
 mod check;
+mod conv2d;
 mod copy;
+mod matmul;
+mod nt_xent;
 mod relu;
