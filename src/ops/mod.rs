@@ -1,6 +1,11 @@
 //! One file an op: its definition, its forward, its recorded form, its backward, and at its foot what
 //! each of its kernels costs and means.
 pub mod add;
+pub mod augment;
+pub mod augment_blur;
+pub mod augment_color;
+pub mod augment_crop;
+pub mod augment_draw;
 pub mod batch_norm;
 pub mod batch_norm_add_relu;
 pub mod batch_norm_relu;
