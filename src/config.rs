@@ -47,10 +47,8 @@ pub struct Data {
 #[serde(deny_unknown_fields, default)]
 pub struct Encoder {
     pub arch: Arch,
-    pub width_multiplier: f64,
+    pub width_multiplier: usize,
     pub stem: Stem,
-    /// The last scale of each residual block starts at 0.
-    pub zero_init_residual: bool,
     /// Pixels a side of each view.
     pub image_size: usize,
 }
@@ -229,7 +227,6 @@ impl Config {
         }
         let positive = [
             ("method.temperature", self.method.temperature),
-            ("encoder.width_multiplier", self.encoder.width_multiplier),
             ("augment.crop_scale", a.crop_scale[0]),
             ("augment.crop_ratio", a.crop_ratio[0]),
             ("augment.blur_sigma", a.blur_sigma[0]),
@@ -258,6 +255,13 @@ impl Config {
 
     fn check_sizes(&self) -> Result<()> {
         let (s, m) = (&self.schedule, &self.method);
+        let width = self.encoder.width_multiplier;
+        require(
+            (1..=8).contains(&width),
+            "encoder.width_multiplier",
+            width,
+            "1 to 8",
+        )?;
         let size = self.encoder.image_size;
         require(
             s.batch >= 2,

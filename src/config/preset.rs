@@ -22,7 +22,6 @@ const SIMCLR_CIFAR: &str = r#"
 [encoder]
 arch = "resnet18"
 image_size = 32
-zero_init_residual = false
 
 [method]
 temperature = 0.5
@@ -51,7 +50,6 @@ const TINY: &str = r#"
 [encoder]
 arch = "tiny"
 image_size = 32
-zero_init_residual = false
 
 [method]
 temperature = 0.5
@@ -92,9 +90,8 @@ impl Default for Encoder {
     fn default() -> Encoder {
         Encoder {
             arch: Arch::Resnet50,
-            width_multiplier: 1.0,
+            width_multiplier: 1,
             stem: Stem::Auto,
-            zero_init_residual: true, // simclr: tf2/resnet.py
             image_size: 224,
         }
     }
