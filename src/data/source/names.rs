@@ -1,0 +1,77 @@
+//! A million names in two allocations: one text and where each name ends in it.
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// Byte strings (a path need not be UTF-8), each with a label.
+#[derive(Default)]
+pub(super) struct Names {
+    text: Vec<u8>,
+    ends: Vec<u64>,
+    labels: Labels,
+}
+
+/// Class names sorted by their bytes, and a class for each item or [`Labels::NONE`].
+#[derive(Default)]
+pub(super) struct Labels {
+    pub classes: Vec<String>,
+    pub of: Vec<u32>,
+}
+
+impl Names {
+    pub fn new(items: impl IntoIterator<Item = Vec<u8>>, labels: Labels) -> Names {
+        let mut names = Names {
+            labels,
+            ..Names::default()
+        };
+        for item in items {
+            names.text.extend_from_slice(&item);
+            names.ends.push(names.text.len() as u64);
+        }
+        assert_eq!(names.len(), names.labels.of.len(), "a label for every name");
+        names
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn get(&self, index: usize) -> &OsStr {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        OsStr::from_bytes(&self.text[start as usize..self.ends[index] as usize])
+    }
+
+    pub fn label(&self, index: usize) -> Option<u32> {
+        self.labels.get(index)
+    }
+
+    pub fn classes(&self) -> &[String] {
+        &self.labels.classes
+    }
+}
+
+impl Labels {
+    pub const NONE: u32 = u32::MAX;
+
+    /// From one optional class name an item.
+    pub fn new<'a>(names: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> Labels {
+        let mut classes: Vec<&[u8]> = names.clone().flatten().collect();
+        classes.sort_unstable();
+        classes.dedup();
+        let of = names.map(|name| match name {
+            Some(name) => classes.binary_search(&name).expect("it was collected") as u32,
+            None => Labels::NONE,
+        });
+        Labels {
+            of: of.collect(),
+            classes: classes.into_iter().map(text).collect(),
+        }
+    }
+
+    pub fn get(&self, index: usize) -> Option<u32> {
+        Some(self.of[index]).filter(|&label| label != Labels::NONE)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
