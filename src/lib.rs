@@ -1,7 +1,9 @@
 //! Selfsame: it trains f so that f(I) = f(augment(I)), the *selfsame* thing seen twice.
 pub mod data;
 pub mod device;
+pub mod evaluate;
 mod error;
+pub mod interop;
 pub mod ops;
 pub mod random;
 pub mod shape;
