@@ -172,6 +172,19 @@ impl Tensor {
         self.slice(start * row, &dims[..])
     }
 
+    /// An f32 tensor as the device's real numbers, where those are f32: the same memory.
+    pub fn as_real(&self) -> Tensor {
+        assert_eq!(
+            (self.element, self.device().real()),
+            (Element::F32, Real::F32),
+            "as_real converts nothing"
+        );
+        Tensor {
+            element: Element::Real,
+            ..self.clone()
+        }
+    }
+
     /// The elements as f32, whatever they are on the device (exact but for u32 above 2^24).
     pub fn to_vec(&self) -> Result<Vec<f32>> {
         let mut bytes = vec![0u8; self.bytes()];

@@ -1,5 +1,15 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
+mod batch_norm;
+mod batch_norm_add_relu;
+mod batch_norm_relu;
+mod conv2d;
+mod ema;
+mod global_average_pool;
+mod matmul;
+mod max_pool;
+mod nt_xent;
+mod optimize;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -47,6 +57,16 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
 
 fn all(c: &mut Criterion) {
     let device = device();
+    batch_norm::bench(c, &device);
+    batch_norm_add_relu::bench(c, &device);
+    batch_norm_relu::bench(c, &device);
+    conv2d::bench(c, &device);
+    ema::bench(c, &device);
+    global_average_pool::bench(c, &device);
+    matmul::bench(c, &device);
+    max_pool::bench(c, &device);
+    nt_xent::bench(c, &device);
+    optimize::bench(c, &device);
     relu::bench(c, &device);
 }
 

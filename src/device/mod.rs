@@ -8,7 +8,7 @@
 //! | `null` | nothing: bytes, FLOPs and peak memory are added up |
 mod cpu;
 mod cuda;
-#[cfg(feature = "emulator")]
+#[cfg(all(feature = "emulator", emulated_kernels))]
 mod emulator;
 mod host;
 mod images;
@@ -17,7 +17,9 @@ mod matmul;
 mod memory;
 mod null;
 
-use crate::{Error, Result};
+use crate::Result;
+#[cfg(all(feature = "emulator", emulated_kernels))]
+pub use emulator::Options as EmulatorOptions;
 pub use host::Host;
 pub use images::{IMAGES, Image, USAGE, Usage};
 pub use kernel::{Arch, Entry, Grid, Kernel, KernelInfo, Packed, Parameters, Ptr, Real, kernels};
@@ -87,10 +89,15 @@ impl Device {
         #[cfg(all(feature = "emulator", emulated_kernels))]
         return Ok(Device::new(Box::new(emulator::Emulated::new(real))));
         #[cfg(not(all(feature = "emulator", emulated_kernels)))]
-        Err(Error::Environment(format!(
+        Err(crate::Error::Environment(format!(
             "no emulator ({}) in this build: build with --features emulator where a C++17 compiler is installed",
             real.name()
         )))
+    }
+    /// The emulator with a schedule, workers and patience of one's own.
+    #[cfg(all(feature = "emulator", emulated_kernels))]
+    pub fn emulated_with(real: Real, options: EmulatorOptions) -> Device {
+        Device::new(Box::new(emulator::Emulated::with(real, options)))
     }
     /// Runs nothing, adds everything up.
     pub fn null(real: Real) -> Device {

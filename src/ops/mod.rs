@@ -1,8 +1,32 @@
 //! One file an op: its definition, its forward, its recorded form, its backward, and at its foot what
 //! each of its kernels costs and means.
 pub mod add;
+pub mod augment;
+pub mod augment_blur;
+pub mod augment_color;
+pub mod augment_crop;
+pub mod augment_draw;
+pub mod batch_norm;
+pub mod batch_norm_add_relu;
+pub mod batch_norm_relu;
+pub mod conv2d;
 pub mod copy;
+pub mod ema;
+pub mod global_average_pool;
+pub mod matmul;
+pub mod max_pool;
+pub mod nt_xent;
+pub mod optimize;
 pub mod relu;
 
 pub use add::add;
+pub use batch_norm::batch_norm;
+pub use batch_norm_add_relu::batch_norm_add_relu;
+pub use batch_norm_relu::batch_norm_relu;
+pub use conv2d::conv2d;
+pub use ema::ema;
+pub use global_average_pool::global_average_pool;
+pub use matmul::{linear, linear_bias, matmul};
+pub use max_pool::max_pool;
+pub use nt_xent::nt_xent;
 pub use relu::relu;

@@ -17,7 +17,8 @@ struct Struct {
     name: String,
     kernel: String,
     comment: Vec<String>,
-    fields: Vec<Field>,
+    /// Or why they are no parameters: a struct that no kernel takes is the file's own affair.
+    fields: Result<Vec<Field>, String>,
 }
 
 struct Field {
@@ -51,7 +52,7 @@ pub fn parse(path: &Path) -> File {
                 name: name.trim().to_string(),
                 kernel: String::new(),
                 comment,
-                fields: parse_fields(fields).unwrap_or_else(|why| fail(&why)),
+                fields: parse_fields(fields),
             });
         }
         if let Some(rest) = line.strip_prefix("KERNEL") {
@@ -72,7 +73,12 @@ pub fn parse(path: &Path) -> File {
             }
         }
     }
-    structs.retain(|s| !s.kernel.is_empty()); // a struct no kernel takes is the file's own affair
+    structs.retain(|s| !s.kernel.is_empty());
+    for s in &structs {
+        if let Err(why) = &s.fields {
+            fail(&format!("{}: {why}", s.name));
+        }
+    }
     let name = path.file_stem().unwrap().to_str().unwrap().to_string();
     File {
         path: path.to_path_buf(),
@@ -129,9 +135,12 @@ fn parse_fields(text: &str) -> Result<Vec<Field>, String> {
 }
 
 impl Struct {
+    fn fields(&self) -> &[Field] {
+        self.fields.as_deref().expect("checked by `parse`")
+    }
     fn bytes(&self) -> usize {
-        let end = self.fields.last().map_or(0, |f| f.offset + f.bytes);
-        let align = self.fields.iter().map(|f| f.bytes).max().unwrap_or(1);
+        let end = self.fields().last().map_or(0, |f| f.offset + f.bytes);
+        let align = self.fields().iter().map(|f| f.bytes).max().unwrap_or(1);
         end.next_multiple_of(align)
     }
 }
@@ -147,7 +156,7 @@ pub fn checks(file: &File) -> String {
             s.bytes()
         )
         .unwrap();
-        for f in &s.fields {
+        for f in s.fields() {
             writeln!(
                 text,
                 "static_assert(__builtin_offsetof({}, {}) == {}, \"offset\");",
@@ -182,7 +191,7 @@ pub fn rust(files: &[File], host: bool) -> String {
             s.name
         )
         .unwrap();
-        for f in &s.fields {
+        for f in s.fields() {
             writeln!(
                 text,
                 "    /// `{}`\n    pub {}: {},",
@@ -219,7 +228,7 @@ fn write_parameters(text: &mut String, file: &File, s: &Struct, host: bool) {
         s.bytes()
     )
     .unwrap();
-    for f in &s.fields {
+    for f in s.fields() {
         let value = if f.rust == "Ptr" {
             format!("self.{}.0", f.name)
         } else {

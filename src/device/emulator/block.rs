@@ -1,0 +1,200 @@
+//! The block that a worker runs: which of its threads wait for what, and which goes next. Nothing here
+//! switches stacks; `worker` does, on what these functions say.
+use super::{
+    barrier::Barrier,
+    hooks::Site,
+    schedule::{Pick, Policy, Random, thread_order},
+    warp::Warp,
+};
+use std::collections::VecDeque;
+
+pub(super) const WARP: u32 = 32;
+
+/// What a thread does after it came to a place where threads meet.
+pub(super) enum Arrival {
+    /// It was the last: all go on.
+    Last,
+    Waits,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum State {
+    Unstarted,
+    Runs,
+    GivesWay,
+    AtBarrier {
+        id: u32,
+        site: Site,
+    },
+    InWarp {
+        mask: u32,
+        what: &'static str,
+        site: Site,
+    },
+    Exited,
+}
+
+pub(super) struct Thread {
+    pub fiber: u32,
+    pub state: State,
+}
+
+/// What the worker does next.
+pub(super) enum Next {
+    StartThreads,
+    Resume(u32),
+    Finish,
+    /// Nothing can run: the threads wait for each other, or poll for what never comes.
+    Deadlock,
+}
+
+pub(super) struct Block {
+    pub threads: Vec<Thread>,
+    pub current: u32,
+    /// Threads that have not exited.
+    pub live: u32,
+    pub barriers: [Barrier; 16],
+    pub warps: Vec<Warp>,
+    pub failure: Option<String>,
+    order: Vec<u32>,
+    started: usize,
+    ready: VecDeque<u32>,
+    policy: Policy,
+    random: Random,
+    /// How often a thread gave way since any thread last got somewhere.
+    idle_turns: u64,
+    /// How often the current thread could have given way since it last went on.
+    kept_turns: u32,
+}
+
+/// A thread gives way after so many chances whatever the policy: it may be spinning on a lock.
+const KEPT_TURNS_MAX: u32 = 64;
+
+impl Block {
+    pub fn new() -> Block {
+        let mut random = Random::new(0, 0);
+        Block {
+            threads: Vec::new(),
+            current: 0,
+            live: 0,
+            barriers: Default::default(),
+            warps: Vec::new(),
+            failure: None,
+            order: Vec::new(),
+            started: 0,
+            ready: VecDeque::new(),
+            policy: Policy::draw(&mut random),
+            random,
+            idle_turns: 0,
+            kept_turns: 0,
+        }
+    }
+
+    /// Makes this block number `index` of a launch, with no thread started.
+    pub fn begin(&mut self, threads: u32, seed: u64, index: u64) {
+        self.random = Random::new(seed, index);
+        self.policy = Policy::draw(&mut self.random);
+        thread_order(&mut self.random, threads, &mut self.order);
+        self.threads.clear();
+        self.threads.resize_with(threads as usize, || Thread {
+            fiber: 0,
+            state: State::Unstarted,
+        });
+        self.warps.truncate(threads.div_ceil(WARP) as usize);
+        self.warps
+            .resize_with(threads.div_ceil(WARP) as usize, Warp::default);
+        for (i, warp) in self.warps.iter_mut().enumerate() {
+            warp.begin(threads - i as u32 * WARP);
+        }
+        self.barriers.iter_mut().for_each(Barrier::begin);
+        self.live = threads;
+        self.started = 0;
+        self.ready.clear();
+        self.idle_turns = 0;
+        self.failure = None;
+    }
+
+    pub fn next(&mut self) -> Next {
+        let unstarted = self.started < self.order.len();
+        if unstarted && (self.ready.is_empty() || self.random.hits(self.policy.start_first)) {
+            return Next::StartThreads;
+        }
+        if self.idle_turns > 1000 * self.threads.len() as u64 + 100_000 {
+            return Next::Deadlock;
+        }
+        let ready = match self.policy.pick {
+            Pick::Newest => self.ready.pop_back(),
+            Pick::Oldest => self.ready.pop_front(),
+            Pick::Any if self.ready.is_empty() => None,
+            Pick::Any => self
+                .ready
+                .swap_remove_back(self.random.below(self.ready.len())),
+        };
+        match ready {
+            Some(thread) => Next::Resume(thread),
+            None if self.live == 0 => Next::Finish,
+            None => Next::Deadlock,
+        }
+    }
+
+    /// The thread that a fiber with none starts with; `None` if every thread has started.
+    pub fn start_one(&mut self, fiber: u32) -> Option<u32> {
+        let thread = *self.order.get(self.started)?;
+        self.started += 1;
+        self.current = thread;
+        self.threads[thread as usize] = Thread {
+            fiber,
+            state: State::Runs,
+        };
+        Some(thread)
+    }
+
+    /// Whether the fiber whose thread has just exited may start another without asking.
+    pub fn runs_straight_on(&self) -> bool {
+        self.ready.is_empty() && self.failure.is_none()
+    }
+
+    pub fn resume(&mut self, thread: u32) -> u32 {
+        self.current = thread;
+        self.kept_turns = 0;
+        let thread = &mut self.threads[thread as usize];
+        thread.state = State::Runs;
+        thread.fiber
+    }
+
+    /// The current thread waits, on `fiber`, which is its own from now on.
+    pub fn wait(&mut self, fiber: u32, state: State) {
+        self.threads[self.current as usize] = Thread { fiber, state };
+    }
+
+    /// Whether the current thread gives way at a place where it need not.
+    pub fn gives_way(&mut self) -> bool {
+        self.kept_turns += 1;
+        let chance = self.policy.give_way;
+        self.kept_turns > KEPT_TURNS_MAX || (chance > 0 && self.random.hits(chance))
+    }
+
+    /// Puts the current thread where it will not be picked at once, lest two polling threads starve the rest.
+    pub fn give_way(&mut self, fiber: u32) {
+        self.idle_turns += 1;
+        match self.policy.pick {
+            Pick::Newest => self.ready.push_front(self.current),
+            Pick::Oldest | Pick::Any => self.ready.push_back(self.current),
+        }
+        self.wait(fiber, State::GivesWay);
+    }
+
+    pub fn wake(&mut self, thread: u32) {
+        self.idle_turns = 0;
+        self.ready.push_back(thread);
+    }
+
+    pub fn exit(&mut self) -> Result<(), String> {
+        self.idle_turns = 0;
+        self.live -= 1;
+        self.threads[self.current as usize].state = State::Exited;
+        self.exit_warp()?;
+        self.exit_barrier();
+        Ok(())
+    }
+}

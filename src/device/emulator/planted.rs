@@ -1,0 +1,25 @@
+//! How the kernels of planted.cu are launched; what they should compute is said in tests/emulator.rs.
+use crate::device::{Arch, Grid, Host, Kernel, Real, kernels::*};
+
+macro_rules! planted {
+    ($($kernel:ident)*) => { $(
+        impl Kernel for $kernel {
+            fn grid(&self, _: Arch) -> Grid {
+                Grid { shared_bytes: 512, ..Grid::blocks([2, 1, 1], [128, 1, 1]) }
+            }
+            fn bytes(&self, _: Real) -> u64 {
+                0
+            }
+            fn on_cpu(&self, _: &Host) {
+                unreachable!("planted kernels are for the emulator")
+            }
+        }
+    )* };
+}
+
+planted! {
+    SoundSum SoundRotation SoundScan SoundExit SoundHandover SoundCount SoundLock
+    NoBarrier NoSecondBarrier NoSyncwarp Unwritten UnsetShared
+    WritePastEnd ReadPastEnd WriteBeforeStart SharedOverrun DynamicOverrun LargeFrame DivideByZero TooManyThreads
+    NamedDeadlock DivergentBarrier ShuffleAndBarrier ShuffleMask ShuffleAndVote EndlessLoop EndlessLock
+}

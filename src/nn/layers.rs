@@ -1,0 +1,104 @@
+//! Layers: parameter ids and geometry. What they compute is in `ops`, where they are is in a pass.
+use super::{
+    layout::{Init, Layout, ParameterId, StatisticId},
+    params::Pass,
+};
+use crate::{
+    Result, Var,
+    ops::{self, conv2d::Stride},
+};
+
+/// A convolution without bias: (n, h, w, c) to (n, p, q, k).
+#[derive(Clone, Debug)]
+pub struct Conv {
+    weight: ParameterId,
+    stride: Stride,
+}
+
+impl Conv {
+    /// A `window` x `window` convolution that keeps the size but for its stride. He initialisation, fan out.
+    pub fn new(layout: &mut Layout, name: &str, [c, k]: [usize; 2], window: usize, stride: u32) -> Conv {
+        let init = Init::Normal { fan: window * window * k };
+        let weight = layout.parameter(format!("{name}.weight"), [k, window, window, c], init);
+        Conv { weight, stride: Stride { stride, padding: (window / 2) as u32 } }
+    }
+    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        let weight = pass.weight(self.weight);
+        ops::conv2d(&mut pass.tape, x, &weight, self.stride)
+    }
+}
+
+/// Batch norm over all but the last dimension.
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    scale: ParameterId,
+    /// SimCLR's last batch norm has a scale and no shift.
+    shift: Option<ParameterId>,
+    mean: StatisticId,
+    variance: StatisticId,
+    channels: usize,
+}
+
+impl BatchNorm {
+    pub fn new(layout: &mut Layout, name: &str, channels: usize) -> BatchNorm {
+        BatchNorm::with(layout, name, channels, 1.0, true)
+    }
+    pub fn with(layout: &mut Layout, name: &str, channels: usize, scale: f32, shift: bool) -> BatchNorm {
+        let constant = Init::Constant;
+        BatchNorm {
+            scale: layout.parameter(format!("{name}.weight"), [channels], constant(scale)),
+            shift: shift.then(|| layout.parameter(format!("{name}.bias"), [channels], constant(0.0))),
+            mean: layout.statistic(format!("{name}.running_mean"), [channels], 0.0),
+            variance: layout.statistic(format!("{name}.running_var"), [channels], 1.0),
+            channels,
+        }
+    }
+    fn vectors(&self, pass: &mut Pass) -> Result<[Var; 2]> {
+        let scale = pass.vector(self.scale);
+        let shift = match self.shift {
+            Some(shift) => pass.vector(shift),
+            None => pass.constant_vector(self.channels, 0.0)?,
+        };
+        Ok([scale, shift])
+    }
+    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        let [scale, shift] = self.vectors(pass)?;
+        let (running, mode) = (pass.running(self.mean, self.variance), pass.mode());
+        ops::batch_norm(&mut pass.tape, x, &scale, &shift, &running, mode)
+    }
+    pub fn forward_relu(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        let [scale, shift] = self.vectors(pass)?;
+        let (running, mode) = (pass.running(self.mean, self.variance), pass.mode());
+        ops::batch_norm_relu(&mut pass.tape, x, &scale, &shift, &running, mode)
+    }
+    /// relu(batch norm(x) + residual): the end of a residual block.
+    pub fn forward_add_relu(&self, pass: &mut Pass, x: &Var, residual: &Var) -> Result<Var> {
+        let [scale, shift] = self.vectors(pass)?;
+        let (running, mode) = (pass.running(self.mean, self.variance), pass.mode());
+        ops::batch_norm_add_relu(&mut pass.tape, x, &scale, &shift, residual, &running, mode)
+    }
+}
+
+/// y = x wᵀ (+ bias): (rows, inputs) to (rows, outputs).
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: ParameterId,
+    bias: Option<ParameterId>,
+}
+
+impl Linear {
+    /// Weight and bias uniform within 1 / sqrt(inputs).
+    pub fn new(layout: &mut Layout, name: &str, [inputs, outputs]: [usize; 2], bias: bool) -> Linear {
+        let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
+        Linear {
+            weight: layout.parameter(format!("{name}.weight"), [outputs, inputs], init),
+            bias: bias.then(|| layout.parameter(format!("{name}.bias"), [outputs], init)),
+        }
+    }
+    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        let weight = pass.weight(self.weight);
+        let Some(bias) = self.bias else { return ops::linear(&mut pass.tape, x, &weight) };
+        let bias = pass.vector(bias);
+        ops::linear_bias(&mut pass.tape, x, &weight, &bias)
+    }
+}

@@ -1,0 +1,160 @@
+//! Residual networks (He et al. 2015, arXiv 1512.03385), named and numbered as torchvision does. The
+//! bottleneck is "v1.5": the stride is on its 3 x 3 convolution.
+use super::{
+    layers::{BatchNorm, Conv},
+    layout::Layout,
+    params::Pass,
+};
+use crate::{Error, Result, Var, ops};
+use std::str::FromStr;
+
+/// Which network, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Three stages of one basic block, 32 to 128 channels: a CIFAR network for CPUs.
+    Tiny,
+    ResNet18,
+    ResNet50,
+}
+
+impl Architecture {
+    pub const ALL: [(&'static str, Architecture); 3] =
+        [("tiny", Architecture::Tiny), ("resnet18", Architecture::ResNet18), ("resnet50", Architecture::ResNet50)];
+
+    pub fn name(self) -> &'static str {
+        Architecture::ALL.iter().find(|(_, a)| *a == self).expect("listed").0
+    }
+    /// Blocks of each stage.
+    fn depths(self) -> &'static [usize] {
+        match self {
+            Architecture::Tiny => &[1, 1, 1],
+            Architecture::ResNet18 => &[2, 2, 2, 2],
+            Architecture::ResNet50 => &[3, 4, 6, 3],
+        }
+    }
+    /// Channels of the stem and of the first stage.
+    fn width(self) -> usize {
+        match self {
+            Architecture::Tiny => 32,
+            Architecture::ResNet18 | Architecture::ResNet50 => 64,
+        }
+    }
+    /// Whether blocks are bottlenecks, whose output is four times their width.
+    fn is_bottleneck(self) -> bool {
+        self == Architecture::ResNet50
+    }
+}
+
+impl FromStr for Architecture {
+    type Err = Error;
+    fn from_str(name: &str) -> Result<Architecture> {
+        let found = Architecture::ALL.iter().find(|(n, _)| *n == name);
+        found.map(|(_, a)| *a).ok_or_else(|| Error::Config(format!("unknown architecture `{name}`; there are tiny, resnet18, resnet50")))
+    }
+}
+
+/// The first layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stem {
+    /// 7 x 7 at stride 2, then a 3 x 3 max-pool at stride 2: for 224 pixels.
+    ImageNet,
+    /// 3 x 3 at stride 1, no pool: for 32 pixels.
+    Cifar,
+}
+
+/// A description: blocks of parameter ids.
+#[derive(Clone, Debug)]
+pub struct ResNet {
+    stem: Stem,
+    conv1: Conv,
+    bn1: BatchNorm,
+    blocks: Vec<Block>,
+    features: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    /// All but the last end in relu; the last ends in the sum.
+    layers: Vec<(Conv, BatchNorm)>,
+    downsample: Option<(Conv, BatchNorm)>,
+}
+
+impl ResNet {
+    /// Declares the network in `layout`. `width` multiplies every channel count (SimCLR's 2x, 4x).
+    pub fn new(layout: &mut Layout, arch: Architecture, stem: Stem, width: usize) -> ResNet {
+        let base = arch.width() * width;
+        let (window, stride) = if stem == Stem::ImageNet { (7, 2) } else { (3, 1) };
+        let conv1 = Conv::new(layout, "conv1", [3, base], window, stride);
+        let bn1 = BatchNorm::new(layout, "bn1", base);
+        let (mut blocks, mut c) = (Vec::new(), base);
+        for (stage, &depth) in arch.depths().iter().enumerate() {
+            for block in 0..depth {
+                let name = format!("layer{}.{block}", stage + 1);
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let (block, out) = Block::new(layout, &name, arch, c, base << stage, stride);
+                blocks.push(block);
+                c = out;
+            }
+        }
+        ResNet { stem, conv1, bn1, blocks, features: c }
+    }
+
+    /// Numbers a feature vector has.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// x (n, h, w, 3) to the pooled features (n, d).
+    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        let x = self.conv1.forward(pass, x)?;
+        let mut x = self.bn1.forward_relu(pass, &x)?;
+        if self.stem == Stem::ImageNet {
+            x = ops::max_pool(&mut pass.tape, &x, 3, 2, 1)?;
+        }
+        for block in &self.blocks {
+            x = block.forward(pass, &x)?;
+        }
+        ops::global_average_pool(&mut pass.tape, &x)
+    }
+}
+
+impl Block {
+    /// A block of `width` channels at `stride`, and how many it puts out.
+    fn new(layout: &mut Layout, name: &str, arch: Architecture, c: usize, width: usize, stride: u32) -> (Block, usize) {
+        let out = if arch.is_bottleneck() { 4 * width } else { width };
+        // (inputs, outputs, window, stride) of each convolution
+        let shapes: &[(usize, usize, usize, u32)] = if arch.is_bottleneck() {
+            &[(c, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)]
+        } else {
+            &[(c, width, 3, stride), (width, width, 3, 1)]
+        };
+        let layers = shapes.iter().enumerate().map(|(i, &(c, k, window, stride))| {
+            let conv = Conv::new(layout, &format!("{name}.conv{}", i + 1), [c, k], window, stride);
+            (conv, BatchNorm::new(layout, &format!("{name}.bn{}", i + 1), k))
+        });
+        let layers = layers.collect();
+        let downsample = (stride != 1 || c != out).then(|| {
+            let conv = Conv::new(layout, &format!("{name}.downsample.0"), [c, out], 1, stride);
+            (conv, BatchNorm::new(layout, &format!("{name}.downsample.1"), out))
+        });
+        (Block { layers, downsample }, out)
+    }
+
+    fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        let residual = match &self.downsample {
+            None => x.clone(),
+            Some((conv, norm)) => {
+                let x = conv.forward(pass, x)?;
+                norm.forward(pass, &x)?
+            }
+        };
+        let (last, before) = self.layers.split_last().expect("a block has layers");
+        let mut x = x.clone();
+        for (conv, norm) in before {
+            x = conv.forward(pass, &x)?;
+            x = norm.forward_relu(pass, &x)?;
+        }
+        let x = last.0.forward(pass, &x)?;
+        last.1.forward_add_relu(pass, &x, &residual)
+    }
+}

@@ -1,0 +1,86 @@
+//! `augment_draw`: the table of what will be done to each view, from (seed, epoch, id, view).
+use super::augment::{Recipe, table};
+use crate::{
+    Result, Tensor,
+    device::{Arch, Grid, Host, Kernel, Real, kernels::AugmentDraw},
+    random::{Draws, Purpose},
+    tensor::Element,
+};
+
+/// The table (rows, 16) f32 for images `ids` (rows) u32; its fields are in [`table`].
+pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: u32, view: u32) -> Result<Tensor> {
+    assert_eq!(ids.element(), Element::U32, "augment: ids");
+    let rows = ids.len();
+    let made = Tensor::uninit(ids.device(), Element::F32, [rows, table::COLS])?;
+    let [brightness, contrast, saturation, hue] = recipe.jitter;
+    assert!(hue <= 0.5, "augment: hue shifts by {hue} turns");
+    ids.device().launch(AugmentDraw {
+        ids: ids.ptr(),
+        table: made.ptr(),
+        seed,
+        rows: rows as u32,
+        epoch,
+        view,
+        brightness,
+        contrast,
+        saturation,
+        hue,
+        jitter_probability: recipe.jitter_probability,
+        gray_probability: recipe.gray_probability,
+        blur_probability: recipe.blur_probability,
+        sigma_low: recipe.blur_sigma[0],
+        sigma_high: recipe.blur_sigma[1],
+        solarize_probability: recipe.solarize_probability,
+        solarize_threshold: recipe.solarize_threshold,
+    })?;
+    Ok(made)
+}
+
+impl AugmentDraw {
+    /// Takes the same draws in the same order whatever the recipe.
+    fn row(&self, draws: &mut Draws) -> [f32; table::COLS] {
+        let mut row = [0.0; table::COLS];
+        let jitter = draws.unit() < self.jitter_probability;
+        let mut order = [0, 1, 2, 3];
+        for last in (1..4).rev() {
+            order.swap(last, draws.below(last as u32 + 1) as usize); // Fisher and Yates
+        }
+        for (to, op) in row[table::ORDER..].iter_mut().zip(order) {
+            *to = if jitter { op } else { table::NONE } as f32;
+        }
+        let mut factor = |s: f32| draws.uniform((1.0 - s).max(0.0), 1.0 + s);
+        row[table::FACTORS + table::BRIGHTNESS] = factor(self.brightness);
+        row[table::FACTORS + table::CONTRAST] = factor(self.contrast);
+        row[table::FACTORS + table::SATURATION] = factor(self.saturation);
+        row[table::FACTORS + table::HUE] = draws.uniform(-self.hue, self.hue);
+        row[table::GRAY] = f32::from(u8::from(draws.unit() < self.gray_probability));
+        let blur = draws.unit() < self.blur_probability;
+        let sigma = draws.uniform(self.sigma_low, self.sigma_high);
+        row[table::SIGMA] = if blur { sigma } else { 0.0 };
+        let solarize = draws.unit() < self.solarize_probability;
+        row[table::SOLARIZE] = if solarize {
+            self.solarize_threshold
+        } else {
+            256.0
+        };
+        row
+    }
+}
+
+impl Kernel for AugmentDraw {
+    fn grid(&self, _: Arch) -> Grid {
+        Grid::elements(self.rows as u64)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        self.rows as u64 * 4 * (1 + table::COLS as u64)
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let rows = self.rows as usize;
+        let ids = memory.read::<u32>(self.ids, rows);
+        let made = memory.write::<f32>(self.table, rows * table::COLS);
+        for (row, &id) in made.chunks_exact_mut(table::COLS).zip(ids) {
+            let mut draws = Draws::new(self.seed, Purpose::Color, self.epoch, id, self.view);
+            row.copy_from_slice(&self.row(&mut draws));
+        }
+    }
+}

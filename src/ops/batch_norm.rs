@@ -1,0 +1,230 @@
+//! `batch_norm`: y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, channel by channel; and what it
+//! shares with `batch_norm_relu` and `batch_norm_add_relu`.
+//!
+//! Sums over rows are taken chunk by chunk, and the chunks added in order; what a chunk is follows from
+//! the shape alone.
+pub(super) mod rows;
+mod statistics;
+
+use crate::{
+    Result, Tape, Tensor, Var,
+    device::{
+        Arch, Grid, Host, Kernel, Ptr, Real,
+        kernels::{BatchNormBackward, BatchNormCombineSums, BatchNormForward, BatchNormSums},
+    },
+};
+use rayon::prelude::*;
+pub use statistics::{Mode, Norm, Running};
+
+/// Normalises each channel of x (.., channels), then scales by gamma and shifts by beta, f32 (channels).
+pub fn batch_norm(
+    tape: &mut Tape,
+    x: &Var,
+    gamma: &Var,
+    beta: &Var,
+    running: &Running,
+    mode: Mode,
+) -> Result<Var> {
+    let (y, norm) = forward(&x.value, &gamma.value, &beta.value, running, mode)?;
+    Ok(tape.record(
+        "batch_norm",
+        [x, gamma, beta],
+        y,
+        move |dy, [need_x, _, _]| backward(&norm, &dy, need_x),
+    ))
+}
+
+/// y, and what backward needs. In `Mode::Train` this updates `running` in place.
+pub fn forward(
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    running: &Running,
+    mode: Mode,
+) -> Result<(Tensor, Norm)> {
+    let norm = Norm::new(x, gamma, beta, running, mode)?;
+    let y = norm.like_x()?;
+    x.device().launch(BatchNormForward {
+        x: x.ptr(),
+        statistics: norm.statistics.ptr(),
+        gamma: gamma.ptr(),
+        beta: beta.ptr(),
+        y: y.ptr(),
+        rows: norm.rows(),
+        channels: norm.channels(),
+    })?;
+    Ok((y, norm))
+}
+
+/// dx (where needed), dgamma, dbeta.
+pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor>; 3]> {
+    let partial = norm.partial()?;
+    norm.x.device().launch(BatchNormSums {
+        x: norm.x.ptr(),
+        dy: dy.ptr(),
+        statistics: norm.statistics.ptr(),
+        partial: partial.ptr(),
+        rows: norm.rows(),
+        channels: norm.channels(),
+        chunk_rows: norm.chunk_rows(),
+    })?;
+    let [dgamma, dbeta] = norm.combine_sums(&partial)?;
+    let dx = need_x.then(|| norm.backward_x(dy, &dgamma, &dbeta));
+    Ok([dx.transpose()?, Some(dgamma), Some(dbeta)])
+}
+
+/// Blocks of 32 channels, one a lane; down the grid, 64 rows a block: 8 for each of its 8 warps.
+pub(super) fn elements_grid(rows: u32, channels: u32) -> Grid {
+    Grid::blocks(
+        [channels.div_ceil(32), rows.div_ceil(64).min(65_535), 1],
+        [32, 8, 1],
+    )
+}
+/// Blocks of 32 channels by chunks.
+pub(super) fn chunks_grid(rows: u32, channels: u32, chunk_rows: u32) -> Grid {
+    let blocks = [channels.div_ceil(32), rows.div_ceil(chunk_rows), 1];
+    Grid::blocks(blocks, [32, 8, 1])
+}
+/// 16 warps to 32 channels: they share the chunks.
+fn combine_grid(channels: u32) -> Grid {
+    Grid::blocks([channels.div_ceil(32), 1, 1], [32, 16, 1])
+}
+
+/// Per channel, on the CPU: y = (x - mean) * scale + shift.
+pub(super) struct Affine<'a> {
+    pub mean: &'a [f32],
+    pub inverse: &'a [f32],
+    pub scale: Vec<f32>,
+}
+
+impl<'a> Affine<'a> {
+    pub fn new(memory: &'a Host, statistics: Ptr, gamma: Ptr, channels: usize) -> Affine<'a> {
+        let (mean, inverse) = memory
+            .read::<f32>(statistics, 2 * channels)
+            .split_at(channels);
+        let gamma = memory.read::<f32>(gamma, channels);
+        let scale = gamma.iter().zip(inverse).map(|(g, i)| g * i).collect();
+        Affine {
+            mean,
+            inverse,
+            scale,
+        }
+    }
+    /// How much of dy lies along x and along 1, a row: dx = scale (dy - one - (x - mean) x).
+    pub fn along(
+        &self,
+        memory: &Host,
+        [dgamma, dbeta]: [Ptr; 2],
+        inverse_rows: f32,
+    ) -> [Vec<f32>; 2] {
+        let dgamma = memory.read::<f32>(dgamma, self.mean.len());
+        let dbeta = memory.read::<f32>(dbeta, self.mean.len());
+        let along_x = dgamma.iter().zip(self.inverse);
+        [
+            along_x.map(|(d, i)| d * i * inverse_rows).collect(),
+            dbeta.iter().map(|d| d * inverse_rows).collect(),
+        ]
+    }
+}
+
+impl Kernel for BatchNormForward {
+    fn grid(&self, _: Arch) -> Grid {
+        elements_grid(self.rows, self.channels)
+    }
+    fn bytes(&self, real: Real) -> u64 {
+        2 * real.bytes() * self.rows as u64 * self.channels as u64
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let channels = self.channels as usize;
+        let n = self.rows as usize * channels;
+        let (x, y) = (memory.read(self.x, n), memory.write(self.y, n));
+        let affine = Affine::new(memory, self.statistics, self.gamma, channels);
+        let beta = memory.read(self.beta, channels);
+        let parameters = [affine.mean, &affine.scale, beta];
+        rows::map(y, [x, x], parameters, |[x, _], [mean, scale, shift]| {
+            (x - mean) * scale + shift
+        });
+    }
+}
+
+impl Kernel for BatchNormSums {
+    fn grid(&self, _: Arch) -> Grid {
+        chunks_grid(self.rows, self.channels, self.chunk_rows)
+    }
+    fn bytes(&self, real: Real) -> u64 {
+        2 * real.bytes() * self.rows as u64 * self.channels as u64
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let channels = self.channels as usize;
+        let n = self.rows as usize * channels;
+        let chunks = self.rows.div_ceil(self.chunk_rows) as usize;
+        let (x, dy) = (
+            memory.read::<f32>(self.x, n),
+            memory.read::<f32>(self.dy, n),
+        );
+        let mean = memory.read::<f32>(self.statistics, channels);
+        let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
+        let chunk = self.chunk_rows as usize * channels;
+        let inputs = x.par_chunks(chunk).zip(dy.par_chunks(chunk));
+        let outputs = partial.par_chunks_mut(2 * channels);
+        inputs.zip(outputs).for_each(|((x, dy), partial)| {
+            rows::sum(partial, [x, dy], [mean], |[x, dy], [mean]| {
+                [dy, dy * (x - mean)]
+            });
+        });
+    }
+}
+
+impl Kernel for BatchNormCombineSums {
+    fn grid(&self, _: Arch) -> Grid {
+        combine_grid(self.channels)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        4 * self.channels as u64 * (2 * self.chunks as u64 + 3)
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let channels = self.channels as usize;
+        let partial = memory.read::<f32>(self.partial, self.chunks as usize * 2 * channels);
+        let statistics = memory.read::<f32>(self.statistics, 2 * channels);
+        let dgamma = memory.write::<f32>(self.dgamma, channels);
+        let dbeta = memory.write::<f32>(self.dbeta, channels);
+        let total = |at: usize| -> f64 {
+            let chunks = partial.chunks(2 * channels);
+            chunks.map(|sums| sums[at] as f64).sum()
+        };
+        for c in 0..channels {
+            dbeta[c] = total(c) as f32;
+            dgamma[c] = (total(channels + c) * statistics[channels + c] as f64) as f32;
+        }
+    }
+}
+
+impl Kernel for BatchNormBackward {
+    fn grid(&self, _: Arch) -> Grid {
+        elements_grid(self.rows, self.channels)
+    }
+    fn bytes(&self, real: Real) -> u64 {
+        3 * real.bytes() * self.rows as u64 * self.channels as u64
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let channels = self.channels as usize;
+        let n = self.rows as usize * channels;
+        let (x, dy, dx) = (
+            memory.read(self.x, n),
+            memory.read(self.dy, n),
+            memory.write(self.dx, n),
+        );
+        let affine = Affine::new(memory, self.statistics, self.gamma, channels);
+        let sums = [self.dgamma, self.dbeta];
+        let [along_x, along_one] = affine.along(memory, sums, self.inverse_rows);
+        let parameters = [affine.mean, &affine.scale, &along_x, &along_one];
+        rows::map(
+            dx,
+            [x, dy],
+            parameters,
+            |[x, dy], [mean, scale, along_x, along_one]| {
+                scale * (dy - along_one - (x - mean) * along_x)
+            },
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! Whose mean and whose variance: of the batch, or those remembered of batches before it.
+use super::{chunks_grid, combine_grid, rows};
+use crate::{
+    Result, Tensor,
+    device::{
+        Arch, Grid, Host, Kernel, Real,
+        kernels::{
+            BatchNormBackward, BatchNormCombine, BatchNormCombineSums, BatchNormRunning,
+            BatchNormStatistics,
+        },
+    },
+    tensor::Element,
+};
+use rayon::prelude::*;
+
+const EPSILON: f32 = 1e-5;
+/// How far the running statistics move towards those of a batch.
+const MOMENTUM: f32 = 0.1;
+
+/// Where the mean and the variance come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// From the batch itself; the running statistics follow.
+    Train,
+    /// From the running statistics.
+    Evaluate,
+}
+
+/// What a layer remembers of its batches, (channels) f32 each.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub mean: Tensor,
+    pub variance: Tensor,
+}
+
+/// What was normalised, and by what: all that a backward needs but the output.
+#[derive(Debug)]
+pub struct Norm {
+    pub x: Tensor,
+    pub gamma: Tensor,
+    pub beta: Tensor,
+    /// (2, channels) f32: mean, 1 / standard deviation.
+    pub statistics: Tensor,
+    mode: Mode,
+}
+
+impl Norm {
+    pub(in crate::ops) fn new(
+        x: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+        running: &Running,
+        mode: Mode,
+    ) -> Result<Norm> {
+        let channels = *x.dims().last().expect("batch_norm: x has channels");
+        for t in [gamma, beta, &running.mean, &running.variance] {
+            let found = (t.dims(), t.element());
+            assert_eq!(
+                found,
+                (&[channels][..], Element::F32),
+                "batch_norm: x is {x:?}"
+            );
+        }
+        assert!(!x.is_empty(), "batch_norm: no rows to take the mean of");
+        let statistics = Tensor::uninit(x.device(), Element::F32, [2, channels])?;
+        let norm = Norm {
+            x: x.clone(),
+            gamma: gamma.clone(),
+            beta: beta.clone(),
+            statistics,
+            mode,
+        };
+        match mode {
+            Mode::Train => norm.take_statistics_and_update(running)?,
+            Mode::Evaluate => x.device().launch(BatchNormRunning {
+                running_mean: running.mean.ptr(),
+                running_variance: running.variance.ptr(),
+                statistics: norm.statistics.ptr(),
+                channels: norm.channels(),
+                epsilon: EPSILON,
+            })?,
+        }
+        Ok(norm)
+    }
+
+    fn take_statistics_and_update(&self, running: &Running) -> Result<()> {
+        let partial = self.partial()?;
+        let (rows, channels, chunk_rows) = (self.rows(), self.channels(), self.chunk_rows());
+        self.x.device().launch(BatchNormStatistics {
+            x: self.x.ptr(),
+            partial: partial.ptr(),
+            rows,
+            channels,
+            chunk_rows,
+        })?;
+        self.x.device().launch(BatchNormCombine {
+            partial: partial.ptr(),
+            statistics: self.statistics.ptr(),
+            running_mean: running.mean.ptr(),
+            running_variance: running.variance.ptr(),
+            rows,
+            channels,
+            chunk_rows,
+            momentum: MOMENTUM,
+            epsilon: EPSILON,
+        })
+    }
+
+    pub(in crate::ops) fn channels(&self) -> u32 {
+        self.gamma.len() as u32
+    }
+    pub(in crate::ops) fn rows(&self) -> u32 {
+        u32::try_from(self.x.len() / self.gamma.len()).expect("fewer than 2^32 rows")
+    }
+    /// 64 K elements where that is 128 to 1024 rows: enough chunks to fill a GPU, few beside their rows.
+    pub(in crate::ops) fn chunk_rows(&self) -> u32 {
+        ((1 << 16) / self.channels()).clamp(128, 1024)
+    }
+    pub(in crate::ops) fn like_x(&self) -> Result<Tensor> {
+        Tensor::uninit(self.x.device(), Element::Real, self.x.shape().clone())
+    }
+    /// Memory for two sums a chunk and channel.
+    pub(in crate::ops) fn partial(&self) -> Result<Tensor> {
+        let chunks = self.rows().div_ceil(self.chunk_rows()) as usize;
+        let shape = [chunks, 2, self.gamma.len()];
+        Tensor::uninit(self.x.device(), Element::F32, shape)
+    }
+    /// 1 / rows, or 0 where the statistics are constants.
+    pub(in crate::ops) fn inverse_rows(&self) -> f32 {
+        match self.mode {
+            Mode::Train => 1.0 / self.rows() as f32,
+            Mode::Evaluate => 0.0,
+        }
+    }
+
+    /// dgamma, dbeta.
+    pub(in crate::ops) fn combine_sums(&self, partial: &Tensor) -> Result<[Tensor; 2]> {
+        let new = || Tensor::uninit(self.x.device(), Element::F32, self.gamma.shape().clone());
+        let (dgamma, dbeta) = (new()?, new()?);
+        self.x.device().launch(BatchNormCombineSums {
+            partial: partial.ptr(),
+            statistics: self.statistics.ptr(),
+            dgamma: dgamma.ptr(),
+            dbeta: dbeta.ptr(),
+            chunks: partial.dims()[0] as u32,
+            channels: self.channels(),
+        })?;
+        Ok([dgamma, dbeta])
+    }
+
+    pub(in crate::ops) fn backward_x(
+        &self,
+        dy: &Tensor,
+        dgamma: &Tensor,
+        dbeta: &Tensor,
+    ) -> Result<Tensor> {
+        let dx = self.like_x()?;
+        self.x.device().launch(BatchNormBackward {
+            x: self.x.ptr(),
+            dy: dy.ptr(),
+            statistics: self.statistics.ptr(),
+            gamma: self.gamma.ptr(),
+            dgamma: dgamma.ptr(),
+            dbeta: dbeta.ptr(),
+            dx: dx.ptr(),
+            rows: self.rows(),
+            channels: self.channels(),
+            inverse_rows: self.inverse_rows(),
+        })?;
+        Ok(dx)
+    }
+}
+
+impl Kernel for BatchNormStatistics {
+    fn grid(&self, _: Arch) -> Grid {
+        chunks_grid(self.rows, self.channels, self.chunk_rows)
+    }
+    fn bytes(&self, real: Real) -> u64 {
+        real.bytes() * self.rows as u64 * self.channels as u64
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let channels = self.channels as usize;
+        let chunks = self.rows.div_ceil(self.chunk_rows) as usize;
+        let x = memory.read::<f32>(self.x, self.rows as usize * channels);
+        let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
+        let chunks = x.par_chunks(self.chunk_rows as usize * channels);
+        let outputs = partial.par_chunks_mut(2 * channels);
+        chunks.zip(outputs).for_each(|(x, partial)| {
+            // Differences from the chunk's first row: squares of the values themselves would cancel.
+            let origin = &x[..channels];
+            rows::sum(partial, [x, x], [origin], |[x, _], [origin]| {
+                [x - origin, (x - origin) * (x - origin)]
+            });
+            let n = (x.len() / channels) as f32;
+            let (mean, squares) = partial.split_at_mut(channels);
+            for ((mean, squares), origin) in mean.iter_mut().zip(squares).zip(origin) {
+                *squares = (*squares - *mean * *mean / n).max(0.0);
+                *mean = origin + *mean / n;
+            }
+        });
+    }
+}
+
+impl Kernel for BatchNormCombine {
+    fn grid(&self, _: Arch) -> Grid {
+        combine_grid(self.channels)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        let chunks = self.rows.div_ceil(self.chunk_rows) as u64;
+        4 * self.channels as u64 * (2 * chunks + 6)
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let (channels, rows) = (self.channels as usize, self.rows as f64);
+        let chunks = self.rows.div_ceil(self.chunk_rows) as usize;
+        let partial = memory.read::<f32>(self.partial, chunks * 2 * channels);
+        let statistics = memory.write::<f32>(self.statistics, 2 * channels);
+        let running_mean = memory.write::<f32>(self.running_mean, channels);
+        let running_variance = memory.write::<f32>(self.running_variance, channels);
+        for c in 0..channels {
+            let chunks = || {
+                partial
+                    .chunks(2 * channels)
+                    .enumerate()
+                    .map(|(chunk, sums)| {
+                        let left = self.rows - chunk as u32 * self.chunk_rows;
+                        let rows = left.min(self.chunk_rows) as f64;
+                        (rows, sums[c] as f64, sums[channels + c] as f64)
+                    })
+            };
+            let mean = chunks().map(|(n, mean, _)| n * mean).sum::<f64>() / rows;
+            let squares: f64 = chunks()
+                .map(|(n, m, squares)| squares + n * (m - mean) * (m - mean))
+                .sum();
+            statistics[c] = mean as f32;
+            statistics[channels + c] = (1.0 / (squares / rows + self.epsilon as f64).sqrt()) as f32;
+            let unbiased = (squares / (rows - 1.0).max(1.0)) as f32;
+            running_mean[c] += self.momentum * (mean as f32 - running_mean[c]);
+            running_variance[c] += self.momentum * (unbiased - running_variance[c]);
+        }
+    }
+}
+
+impl Kernel for BatchNormRunning {
+    fn grid(&self, _: Arch) -> Grid {
+        Grid::elements(self.channels as u64)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        16 * self.channels as u64
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let n = self.channels as usize;
+        let statistics = memory.write::<f32>(self.statistics, 2 * n);
+        let (mean, inverse) = statistics.split_at_mut(n);
+        mean.copy_from_slice(memory.read::<f32>(self.running_mean, n));
+        let variance = memory.read::<f32>(self.running_variance, n);
+        for (inverse, variance) in inverse.iter_mut().zip(variance) {
+            *inverse = 1.0 / (variance + self.epsilon).sqrt();
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! `optimize`: one step of momentum SGD, LARS or LARC over flat f32 memory, all tensors at once. Not
+//! recorded.
+//!
+//! A rule decides three numbers a tensor: its gradient's scale, its weight decay, its learning rate. The
+//! step itself is the same for all of them:
+//!
+//! ```text
+//! step     = scale (gradient + decay value)
+//! velocity = momentum velocity + step
+//! value   -= lr velocity                       (nesterov: lr (step + momentum velocity))
+//! ```
+use crate::{
+    Result, Tensor,
+    device::{
+        Arch, Device, Grid, Host, Kernel, Real,
+        kernels::{OptimizeNorms, OptimizeRates, OptimizeStep},
+    },
+    tensor::Element,
+};
+use rayon::prelude::*;
+
+/// How a tensor's gradient becomes its step. d = gradient + weight decay value.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Rule {
+    /// d, as PyTorch has it.
+    Sgd { nesterov: bool },
+    /// d trust |value| / |d|, as Barlow Twins has it (arXiv 2103.03230); d where either norm is 0.
+    Lars { trust: f32 },
+    /// d trust |value| / (|gradient| + weight decay |value|), as apex has it with `clip=False`.
+    Larc { trust: f32 },
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Step {
+    pub lr: f32,
+    /// Of the tensors that `Lars` and `Larc` do not adapt; Barlow Twins gives them one of their own.
+    pub excluded_lr: f32,
+    pub momentum: f32,
+    pub weight_decay: f32,
+    pub rule: Rule,
+}
+
+/// One tensor of flat memory, in elements.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Segment {
+    pub offset: usize,
+    pub length: usize,
+    /// Whether `Lars` and `Larc` scale its gradient.
+    pub adapt: bool,
+    pub decay: bool,
+}
+
+const ADAPT: u32 = 1;
+const DECAY: u32 = 2;
+
+/// Elements of a chunk: two thousand chunks to a ResNet-50, so that a GPU is full and a block has work.
+const CHUNK: usize = 1 << 14;
+
+/// Where each tensor lies, on the device.
+#[derive(Clone, Debug)]
+pub struct Segments {
+    /// (segments, 3) u32: first chunk, number of chunks, flags.
+    segments: Tensor,
+    /// (chunks, 3) u32: offset, length, segment.
+    chunks: Tensor,
+    /// Flat memory must be at least so long.
+    end: usize,
+}
+
+impl Segments {
+    /// In order of offset; they must not overlap.
+    pub fn new(device: &Device, list: &[Segment]) -> Result<Segments> {
+        let (mut segments, mut chunks, mut end) = (Vec::new(), Vec::new(), 0);
+        for (number, segment) in list.iter().enumerate() {
+            assert!(
+                end <= segment.offset,
+                "segment {number} overlaps the one before it"
+            );
+            end = segment.offset + segment.length;
+            assert!(
+                u32::try_from(end).is_ok(),
+                "flat memory has fewer than 2^32 elements"
+            );
+            let first = chunks.len() / 3;
+            for start in (segment.offset..end).step_by(CHUNK) {
+                let length = CHUNK.min(end - start);
+                chunks.extend([start as u32, length as u32, number as u32]);
+            }
+            let flags = ADAPT * segment.adapt as u32 + DECAY * segment.decay as u32;
+            segments.extend([first as u32, (chunks.len() / 3 - first) as u32, flags]);
+        }
+        Ok(Segments {
+            segments: Tensor::from_u32(device, [segments.len() / 3, 3], &segments)?,
+            chunks: Tensor::from_u32(device, [chunks.len() / 3, 3], &chunks)?,
+            end,
+        })
+    }
+    fn count(&self) -> usize {
+        self.segments.dims()[0]
+    }
+    fn chunk_count(&self) -> usize {
+        self.chunks.dims()[0]
+    }
+}
+
+/// Moves `values` and `velocities` in place; all three are flat f32 of one length. Returns f32 (2): the
+/// sum of all gradients squared, and how many of them are not finite: if any is, nothing has moved.
+pub fn step(
+    values: &Tensor,
+    gradients: &Tensor,
+    velocities: &Tensor,
+    segments: &Segments,
+    step: &Step,
+) -> Result<Tensor> {
+    let n = check([values, gradients, velocities], segments);
+    let (rates, summary) = rates(values, gradients, segments, step)?;
+    values.device().launch(OptimizeStep {
+        values: values.ptr(),
+        gradients: gradients.ptr(),
+        velocities: velocities.ptr(),
+        chunks: segments.chunks.ptr(),
+        rates: rates.ptr(),
+        summary: summary.ptr(),
+        n,
+        chunk_count: segments.chunk_count() as u32,
+        segment_count: segments.count() as u32,
+        nesterov: (step.rule == Rule::Sgd { nesterov: true }) as u32,
+        momentum: step.momentum,
+    })?;
+    Ok(summary)
+}
+
+/// What `step` would return, and f32 (segments, 3): the scale, weight decay and learning rate it would
+/// use for each tensor.
+pub fn rates(
+    values: &Tensor,
+    gradients: &Tensor,
+    segments: &Segments,
+    step: &Step,
+) -> Result<(Tensor, Tensor)> {
+    let n = check([values, gradients], segments);
+    let device = values.device();
+    let (count, chunks) = (segments.count(), segments.chunk_count());
+    let new = |dims: &[usize]| Tensor::uninit(device, Element::F32, dims);
+    let (partial, rates, summary) = (new(&[chunks, 4])?, new(&[count, 3])?, new(&[2])?);
+    device.launch(OptimizeNorms {
+        values: values.ptr(),
+        gradients: gradients.ptr(),
+        chunks: segments.chunks.ptr(),
+        segments: segments.segments.ptr(),
+        partial: partial.ptr(),
+        n,
+        chunk_count: chunks as u32,
+        segment_count: count as u32,
+        weight_decay: step.weight_decay,
+    })?;
+    let (rule, trust) = match step.rule {
+        Rule::Sgd { .. } => (SGD, 0.0),
+        Rule::Lars { trust } => (LARS, trust),
+        Rule::Larc { trust } => (LARC, trust),
+    };
+    device.launch(OptimizeRates {
+        partial: partial.ptr(),
+        segments: segments.segments.ptr(),
+        rates: rates.ptr(),
+        summary: summary.ptr(),
+        chunk_count: chunks as u32,
+        segment_count: count as u32,
+        rule,
+        trust,
+        lr: step.lr,
+        excluded_lr: step.excluded_lr,
+        weight_decay: step.weight_decay,
+    })?;
+    Ok((rates, summary))
+}
+
+const SGD: u32 = 0;
+const LARS: u32 = 1;
+const LARC: u32 = 2;
+
+fn check<const N: usize>(flat: [&Tensor; N], segments: &Segments) -> u64 {
+    for t in flat {
+        let found = (t.len(), t.element());
+        assert_eq!(
+            found,
+            (flat[0].len(), Element::F32),
+            "optimize: flat memory"
+        );
+    }
+    assert!(
+        segments.end <= flat[0].len(),
+        "optimize: a segment lies outside"
+    );
+    flat[0].len() as u64
+}
+
+impl Kernel for OptimizeNorms {
+    fn grid(&self, _: Arch) -> Grid {
+        Grid::rows(self.chunk_count, CHUNK as u32)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        8 * self.n
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let n = self.n as usize;
+        let values = memory.read::<f32>(self.values, n);
+        let gradients = memory.read::<f32>(self.gradients, n);
+        let chunks = memory.read::<u32>(self.chunks, 3 * self.chunk_count as usize);
+        let segments = memory.read::<u32>(self.segments, 3 * self.segment_count as usize);
+        let partial = memory.write::<f32>(self.partial, 4 * self.chunk_count as usize);
+        let partials = partial.par_chunks_mut(4).zip(chunks.par_chunks(3));
+        partials.for_each(|(partial, chunk)| {
+            let [offset, length, segment] = [0, 1, 2].map(|field| chunk[field] as usize);
+            let decays = segments[3 * segment + 2] & DECAY != 0;
+            let decay = if decays { self.weight_decay } else { 0.0 };
+            let gradients = &gradients[offset..][..length];
+            let squares = squares(&values[offset..][..length], gradients, decay);
+            partial[..3].copy_from_slice(&squares);
+            partial[3] = gradients.iter().filter(|g| !g.is_finite()).count() as f32;
+        });
+    }
+}
+
+/// The sums of v^2, g^2 and (g + decay v)^2: in eight lanes, so that the compiler makes vectors of them.
+fn squares(values: &[f32], gradients: &[f32], decay: f32) -> [f32; 3] {
+    const LANES: usize = 8;
+    let mut lanes = [[0.0f32; LANES]; 3];
+    let mut add = |lane: usize, v: f32, g: f32| {
+        let d = g + decay * v;
+        lanes[0][lane] += v * v;
+        lanes[1][lane] += g * g;
+        lanes[2][lane] += d * d;
+    };
+    let (values, values_left) = values.as_chunks::<LANES>();
+    let (gradients, gradients_left) = gradients.as_chunks::<LANES>();
+    for (v, g) in values.iter().zip(gradients) {
+        (0..LANES).for_each(|lane| add(lane, v[lane], g[lane]));
+    }
+    for (lane, (v, g)) in values_left.iter().zip(gradients_left).enumerate() {
+        add(lane, *v, *g);
+    }
+    lanes.map(|lanes| lanes.iter().sum())
+}
+
+impl Kernel for OptimizeRates {
+    fn grid(&self, _: Arch) -> Grid {
+        Grid::rows(self.segment_count + 1, 256)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        16 * self.chunk_count as u64 + 24 * self.segment_count as u64
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let partial = memory.read::<f32>(self.partial, 4 * self.chunk_count as usize);
+        let segments = memory.read::<u32>(self.segments, 3 * self.segment_count as usize);
+        let rates = memory.write::<f32>(self.rates, 3 * self.segment_count as usize);
+        let summary = memory.write::<f32>(self.summary, 2);
+        let total = |partial: &[f32], field: usize| -> f64 {
+            partial.chunks(4).map(|sums| sums[field] as f64).sum()
+        };
+        summary.copy_from_slice(&[total(partial, 1) as f32, total(partial, 3) as f32]);
+        for (segment, rates) in segments.chunks(3).zip(rates.chunks_mut(3)) {
+            let (first, chunks, flags) = (segment[0] as usize, segment[1] as usize, segment[2]);
+            let sums = &partial[4 * first..4 * (first + chunks)];
+            let norms = [0, 1, 2].map(|field| total(sums, field).sqrt() as f32);
+            rates.copy_from_slice(&self.rates_of(norms, flags));
+        }
+    }
+}
+
+impl OptimizeRates {
+    /// The scale, weight decay and learning rate of one tensor, from |value|, |gradient| and |d|.
+    fn rates_of(&self, [values, gradients, decayed]: [f32; 3], flags: u32) -> [f32; 3] {
+        let decay = if flags & DECAY != 0 {
+            self.weight_decay
+        } else {
+            0.0
+        };
+        if self.rule == SGD {
+            return [1.0, decay, self.lr];
+        }
+        if flags & ADAPT == 0 {
+            return [1.0, decay, self.excluded_lr];
+        }
+        let (scale, decay) = match self.rule {
+            LARS if values > 0.0 && decayed > 0.0 => (self.trust * values / decayed, decay),
+            LARS => (1.0, decay),
+            _ if values > 0.0 && gradients > 0.0 => {
+                let by = gradients + decay * values + 1e-8;
+                (self.trust * values / by, decay)
+            }
+            _ => (1.0, 0.0), // as apex has it: a tensor without gradient is left alone
+        };
+        [scale, decay, self.lr]
+    }
+}
+
+impl Kernel for OptimizeStep {
+    fn grid(&self, _: Arch) -> Grid {
+        Grid::rows(self.chunk_count, CHUNK as u32)
+    }
+    fn bytes(&self, _: Real) -> u64 {
+        20 * self.n
+    }
+    fn on_cpu(&self, memory: &Host) {
+        let n = self.n as usize;
+        let mut values = memory.write::<f32>(self.values, n);
+        let gradients = memory.read::<f32>(self.gradients, n);
+        let mut velocities = memory.write::<f32>(self.velocities, n);
+        let chunks = memory.read::<u32>(self.chunks, 3 * self.chunk_count as usize);
+        let rates = memory.read::<f32>(self.rates, 3 * self.segment_count as usize);
+        if memory.read::<f32>(self.summary, 2)[1] > 0.0 {
+            return;
+        }
+        let (mut pieces, mut at) = (Vec::new(), 0);
+        for chunk in chunks.chunks(3) {
+            let [offset, length, segment] = [0, 1, 2].map(|field| chunk[field] as usize);
+            let (value, velocity);
+            (value, values) = values[offset - at..].split_at_mut(length);
+            (velocity, velocities) = velocities[offset - at..].split_at_mut(length);
+            at = offset + length;
+            let rates = &rates[3 * segment..][..3];
+            pieces.push((value, &gradients[offset..at], velocity, rates));
+        }
+        pieces
+            .into_par_iter()
+            .for_each(|(values, gradients, velocities, rates)| {
+                let [scale, decay, lr] = [rates[0], rates[1], rates[2]];
+                // lr (step + momentum velocity) is lr velocity where these are 0 and 1.
+                let (now, later) = match self.nesterov {
+                    0 => (0.0, 1.0),
+                    _ => (1.0, self.momentum),
+                };
+                for ((value, gradient), velocity) in
+                    values.iter_mut().zip(gradients).zip(velocities)
+                {
+                    let step = scale * (gradient + decay * *value);
+                    *velocity = self.momentum * *velocity + step;
+                    *value -= lr * (now * step + later * *velocity);
+                }
+            });
+    }
+}

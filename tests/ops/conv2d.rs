@@ -1,0 +1,114 @@
+use crate::check::*;
+use approx::assert_relative_eq;
+use proptest::prelude::*;
+use selfsame::{
+    Tensor,
+    ops::conv2d::{self, Stride},
+};
+
+/// Every geometry a residual network has, and odd ones it has not.
+#[derive(Clone, Debug)]
+struct Case {
+    x: [usize; 4],
+    weight: [usize; 4],
+    stride: Stride,
+}
+
+fn geometries() -> impl Strategy<Value = Case> {
+    let sizes = (1usize..4, 1usize..10, 1usize..10, 1usize..20, 1usize..80);
+    (sizes, 1usize..5, 1usize..5, 1u32..4, 0u32..4).prop_map(
+        |((n, h, w, c, k), r, s, stride, padding)| {
+            let (r, s) = (
+                r.min(h + 2 * padding as usize),
+                s.min(w + 2 * padding as usize),
+            );
+            Case {
+                x: [n, h, w, c],
+                weight: [k, r, s, c],
+                stride: Stride { stride, padding },
+            }
+        },
+    )
+}
+
+fn len(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// y by the definition, in f64.
+fn reference(x: &[f32], weight: &[f32], case: &Case, [p, q]: [usize; 2]) -> Vec<f32> {
+    let ([n, h, w, c], [k, r, s, _]) = (case.x, case.weight);
+    let (stride, padding) = (case.stride.stride as usize, case.stride.padding as usize);
+    let mut y = Vec::new();
+    for (i, p, q, k) in (0..n * p * q * k).map(|i| (i / k / q / p, i / k / q % p, i / k % q, i % k))
+    {
+        let mut sum = 0f64;
+        for (r_, s_, c_) in (0..r * s * c).map(|i| (i / c / s, i / c % s, i % c)) {
+            let (top, left) = (p * stride + r_, q * stride + s_);
+            if (padding..padding + h).contains(&top) && (padding..padding + w).contains(&left) {
+                let x = x[((i * h + top - padding) * w + left - padding) * c + c_];
+                sum += x as f64 * weight[((k * r + r_) * s + s_) * c + c_] as f64;
+            }
+        }
+        y.push(sum as f32);
+    }
+    y
+}
+
+proptest! {
+    #![proptest_config(cases(12))]
+    #[test]
+    fn conforms(case in geometries(), seed in 0u64..1000) {
+        conform_within(1e-4, 8.0, |device| {
+            let x = Tensor::from_slice(device, case.x, &noise(seed, len(&case.x)))?;
+            let weight = Tensor::from_slice(device, case.weight, &noise(seed + 1, len(&case.weight)))?;
+            let y = conv2d::forward(&x, &weight, case.stride)?;
+            let dy = Tensor::from_slice(device, y.shape().clone(), &noise(seed + 2, y.len()))?;
+            Ok(vec![
+                conv2d::input_gradient(&dy, &weight, case.x, case.stride)?,
+                conv2d::weight_gradient(&dy, &x, case.weight, case.stride)?,
+                y,
+            ])
+        });
+    }
+
+    #[test]
+    fn equals_the_definition(case in geometries(), seed in 0u64..1000) {
+        let (x, weight) = (noise(seed, len(&case.x)), noise(seed + 1, len(&case.weight)));
+        let tx = Tensor::from_slice(&cpu(), case.x, &x).unwrap();
+        let y = conv2d::forward(&tx, &Tensor::from_slice(&cpu(), case.weight, &weight).unwrap(), case.stride).unwrap();
+        let [_, p, q, _] = y.dims_of();
+        let expected = reference(&x, &weight, &case, [p, q]);
+        assert_relative_eq!(y.to_vec().unwrap()[..], expected[..], max_relative = 1e-4, epsilon = 1e-4);
+    }
+
+    #[test]
+    fn gradients(case in geometries(), seed in 0u64..1000) {
+        let x = Tensor::from_slice(&cpu(), case.x, &noise(seed, len(&case.x))).unwrap();
+        let weight = Tensor::from_slice(&cpu(), case.weight, &noise(seed + 1, len(&case.weight))).unwrap();
+        assert_gradient(&[x, weight], seed, |t, v| conv2d::conv2d(t, &v[0], &v[1], case.stride));
+    }
+}
+
+/// Enough pixels that the weight gradient is summed in several ranges, and forward in several blocks.
+#[test]
+fn long_sums_conform() {
+    let case = Case {
+        x: [2, 18, 17, 5],
+        weight: [7, 3, 3, 5],
+        stride: Stride {
+            stride: 1,
+            padding: 1,
+        },
+    };
+    conform_within(1e-3, 16.0, |device| {
+        let x = Tensor::from_slice(device, case.x, &noise(1, len(&case.x)))?;
+        let dy = Tensor::from_slice(device, [2, 18, 17, 7], &noise(2, 2 * 18 * 17 * 7))?;
+        Ok(vec![conv2d::weight_gradient(
+            &dy,
+            &x,
+            case.weight,
+            case.stride,
+        )?])
+    });
+}
