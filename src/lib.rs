@@ -4,6 +4,8 @@ pub mod config;
 pub mod data;
 pub mod device;
 mod error;
+pub mod evaluate;
+pub mod interop;
 pub mod methods;
 pub mod nn;
 pub mod ops;

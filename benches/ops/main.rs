@@ -3,13 +3,13 @@
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
+mod conv2d;
 mod ema;
 mod global_average_pool;
-mod max_pool;
-mod optimize;
-mod conv2d;
 mod matmul;
+mod max_pool;
 mod nt_xent;
+mod optimize;
 mod relu;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -60,13 +60,13 @@ fn all(c: &mut Criterion) {
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
+    conv2d::bench(c, &device);
     ema::bench(c, &device);
     global_average_pool::bench(c, &device);
-    max_pool::bench(c, &device);
-    optimize::bench(c, &device);
-    conv2d::bench(c, &device);
     matmul::bench(c, &device);
+    max_pool::bench(c, &device);
     nt_xent::bench(c, &device);
+    optimize::bench(c, &device);
     relu::bench(c, &device);
 }
 
