@@ -107,7 +107,7 @@ impl Feed {
     }
 
     /// The next step's batch.
-    pub fn next(&mut self) -> Result<Fed> {
+    pub fn batch(&mut self) -> Result<Fed> {
         let Cut {
             pixels,
             ids,
