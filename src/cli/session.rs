@@ -46,7 +46,7 @@ impl Session {
             log.warn(warning);
         }
         self.describe(&config)?;
-        let untrained = self.untrained(&log)?;
+        let untrained = self.untrained(&log, &stop)?;
         let outcome = self.trainer.run(&self.run.checkpoints(), &mut log, &stop);
         log.finish();
         if let Outcome::Stopped(why) = outcome? {
@@ -57,7 +57,7 @@ impl Session {
                 path.display()
             )));
         }
-        let trained = self.score(&self.trainer.params)?;
+        let trained = self.score(&self.trainer.params, &stop)?;
         let weights = self.export()?;
         let loss = log
             .loss
@@ -165,21 +165,23 @@ impl Session {
     }
 
     /// What the weights that the run began with were worth: they are a function of the seed.
-    fn untrained(&self, log: &Log) -> Result<Option<Score>> {
+    fn untrained(&self, log: &Log, stop: &Stop) -> Result<Option<Score>> {
         let t = &self.trainer;
         let params = Params::new(&t.device, &t.network.layout, t.config.schedule.seed)?;
-        let score = self.score(&params)?;
+        let score = self.score(&params, stop)?;
         if let Some(score) = score {
             log.say(&format!("kNN      {:.1} % untrained", score.top1));
         }
         Ok(score)
     }
 
-    /// `None` where there are no labels.
-    fn score(&self, params: &Params) -> Result<Option<Score>> {
+    /// `None` where there are no labels, or no time is left.
+    fn score(&self, params: &Params, stop: &Stop) -> Result<Option<Score>> {
         let encoder = &self.trainer.network.encoder;
-        let neighbours = self.neighbours.as_ref();
-        neighbours.map(|n| n.score(encoder, params)).transpose()
+        match &self.neighbours {
+            Some(neighbours) => neighbours.score(encoder, params, stop),
+            None => Ok(None),
+        }
     }
 
     /// The encoder without its head, as torchvision names it.
