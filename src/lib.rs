@@ -1,7 +1,11 @@
 //! Selfsame: it trains f so that f(I) = f(augment(I)), the *selfsame* thing seen twice.
+pub mod cli;
+pub mod config;
 pub mod data;
 pub mod device;
 mod error;
+pub mod evaluate;
+pub mod interop;
 pub mod methods;
 pub mod nn;
 pub mod ops;
@@ -9,6 +13,7 @@ pub mod random;
 pub mod shape;
 pub mod tape;
 pub mod tensor;
+pub mod train;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use tape::{Tape, Var};

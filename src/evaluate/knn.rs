@@ -1,0 +1,99 @@
+//! Weighted k-nearest-neighbours classification (Wu et al. 2018, arXiv 1805.01978, section 3.4), the
+//! protocol of most papers: cosine similarity, k 200, temperature 0.1.
+use super::{Features, Score, l2_normalized, rank};
+use crate::device::{Matrix, MatrixMut, host_matmul};
+use rayon::prelude::*;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NeighboursPlan {
+    /// Neighbours that vote; the whole bank where it is smaller.
+    pub k: usize,
+    /// A neighbour's vote is exp(similarity / temperature).
+    pub temperature: f32,
+}
+
+impl Default for NeighboursPlan {
+    fn default() -> Self {
+        NeighboursPlan {
+            k: 200,
+            temperature: 0.1,
+        }
+    }
+}
+
+const QUERIES: usize = 64; // rows a task
+const BANK: usize = 4096; // rows at a time: 64 x 4096 similarities are 1 MiB, and stay in cache
+
+/// Classifies each of `queries` by the votes of its nearest neighbours in `bank`. Labels are below
+/// `classes`. Among equal similarities the earlier row of the bank is nearer, among equal sums of votes
+/// the smaller class wins, and a class without a vote is not predicted at all.
+pub fn knn(bank: Features, queries: Features, classes: usize, plan: NeighboursPlan) -> Score {
+    assert_eq!(bank.dim, queries.dim, "knn: features of two lengths");
+    assert!(!bank.is_empty() && plan.k > 0, "knn: nobody votes");
+    let dim = bank.dim;
+    let bank_rows = l2_normalized(bank.values, dim);
+    let query_rows = l2_normalized(queries.values, dim);
+    let vote = |(found, &label): (Vec<Neighbour>, &u32)| {
+        let votes = votes(&found, bank.labels, classes, plan.temperature);
+        rank(&votes, label as usize).filter(|_| votes[label as usize] > 0.0)
+    };
+    let ranks: Vec<Option<usize>> = query_rows
+        .par_chunks(QUERIES * dim)
+        .zip(queries.labels.par_chunks(QUERIES))
+        .flat_map_iter(|(rows, labels)| {
+            let found = nearest(&bank_rows, rows, dim, plan.k);
+            found.into_iter().zip(labels).map(vote).collect::<Vec<_>>()
+        })
+        .collect();
+    Score::of(&ranks)
+}
+
+#[derive(Clone, Copy)]
+struct Neighbour {
+    similarity: f32,
+    row: u32,
+}
+
+fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
+    let by_similarity = b.similarity.total_cmp(&a.similarity);
+    by_similarity.then(a.row.cmp(&b.row))
+}
+
+/// The `k` nearest rows of `bank` to each of `queries`, nearest first.
+fn nearest(bank: &[f32], queries: &[f32], dim: usize, k: usize) -> Vec<Vec<Neighbour>> {
+    let n = queries.len() / dim;
+    let mut found: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(k + BANK); n];
+    let mut similarity = vec![0.0; n * BANK]; // (n, rows of the block)
+    for (block, rows) in bank.chunks(BANK * dim).enumerate() {
+        let count = rows.len() / dim;
+        host_matmul(
+            MatrixMut::new(&mut similarity[..n * count], n, count),
+            Matrix::new(queries, n, dim),
+            Matrix::new(rows, count, dim).transposed(),
+            false,
+        );
+        for (found, row) in found.iter_mut().zip(similarity.chunks_exact(count)) {
+            let first = (block * BANK) as u32;
+            let numbered = row.iter().zip(first..);
+            found.extend(numbered.map(|(&similarity, row)| Neighbour { similarity, row }));
+            if found.len() > k {
+                found.select_nth_unstable_by(k - 1, nearer);
+                found.truncate(k);
+            }
+        }
+    }
+    for found in &mut found {
+        found.sort_unstable_by(nearer);
+    }
+    found
+}
+
+/// Each class's sum of exp(similarity / temperature).
+fn votes(found: &[Neighbour], labels: &[u32], classes: usize, temperature: f32) -> Vec<f64> {
+    let mut votes = vec![0.0; classes];
+    for neighbour in found {
+        let vote = (neighbour.similarity as f64 / temperature as f64).exp();
+        votes[labels[neighbour.row as usize] as usize] += vote;
+    }
+    votes
+}

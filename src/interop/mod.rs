@@ -1,0 +1,7 @@
+//! Files other programs read and write: torchvision's weights as safetensors, features as npy.
+pub mod npy;
+pub mod torchvision;
+pub mod weights;
+mod whole;
+
+pub use whole::{Existing, WholeFile};

@@ -1,0 +1,168 @@
+//! A safetensors file as arrays under names, and back. Every number is an f32 here, whatever it was.
+use super::{Existing, WholeFile};
+use crate::{Error, Result, shape::Shape};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+/// Row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    pub shape: Shape,
+    pub values: Vec<f32>,
+}
+
+impl Array {
+    pub fn new(shape: impl Into<Shape>, values: Vec<f32>) -> Array {
+        let shape = shape.into();
+        assert_eq!(shape.len(), values.len(), "{} values", values.len());
+        Array { shape, values }
+    }
+
+    /// (out, kh, kw, in), as our kernels hold a convolution, to PyTorch's (out, in, kh, kw).
+    /// Anything but a convolution is the same to both.
+    pub fn to_oihw(&self) -> Array {
+        let &[o, h, w, i] = self.shape.dims() else {
+            return self.clone();
+        };
+        Array::new([o, i, h, w], swap_inner(&self.values, h * w, i))
+    }
+
+    /// PyTorch's (out, in, kh, kw) to (out, kh, kw, in).
+    pub fn to_krsc(&self) -> Array {
+        let &[o, i, h, w] = self.shape.dims() else {
+            return self.clone();
+        };
+        Array::new([o, h, w, i], swap_inner(&self.values, i, h * w))
+    }
+}
+
+/// (n, rows, cols) to (n, cols, rows).
+fn swap_inner(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    let mut swapped = Vec::with_capacity(values.len());
+    for matrix in values.chunks_exact((rows * cols).max(1)) {
+        for col in 0..cols {
+            swapped.extend((0..rows).map(|row| matrix[row * cols + col]));
+        }
+    }
+    swapped
+}
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    pub path: PathBuf,
+    pub arrays: BTreeMap<String, Array>,
+    /// The file's own notes.
+    pub notes: HashMap<String, String>,
+}
+
+/// Reads every float of a safetensors file; integers (PyTorch's step counters) are passed over.
+pub fn read(path: &Path) -> Result<Weights> {
+    let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    let broken = |why: String| Error::Checkpoint {
+        path: path.into(),
+        why: format!("not a safetensors file: {why}{}", hint(&bytes)),
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
+    let mut arrays = BTreeMap::new();
+    for (name, view) in tensors.iter() {
+        if let Some(values) = floats(&view) {
+            arrays.insert(name.to_string(), Array::new(view.shape(), values));
+        }
+    }
+    Ok(Weights {
+        path: path.into(),
+        arrays,
+        notes: header.metadata().clone().unwrap_or_default(),
+    })
+}
+
+/// The likeliest mistake: PyTorch's own format, a zip or a pickle. Nothing here reads a pickle.
+fn hint(bytes: &[u8]) -> &'static str {
+    if bytes.starts_with(b"PK") || bytes.starts_with(b"\x80") {
+        "\n  it looks like a .pth file; convert it in Python: safetensors.torch.save_file(torch.load(F, weights_only=True), \"w.safetensors\")"
+    } else {
+        ""
+    }
+}
+
+fn floats(view: &TensorView) -> Option<Vec<f32>> {
+    let data = view.data();
+    Some(match view.dtype() {
+        Dtype::F32 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f32::from_le_bytes(b))
+            .collect(),
+        Dtype::F64 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f64::from_le_bytes(b) as f32)
+            .collect(),
+        Dtype::F16 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| f16::from_le_bytes(b).to_f32())
+            .collect(),
+        Dtype::BF16 => data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&b| bf16::from_le_bytes(b).to_f32())
+            .collect(),
+        _ => return None,
+    })
+}
+
+/// One tensor of a file to write.
+pub enum Stored<'a> {
+    Floats(&'a Array),
+    /// An int64 without dimensions.
+    Count(i64),
+}
+
+/// Writes `tensors` as they are, with `notes` beside `{"format": "pt"}`, which some loaders insist on.
+pub fn write(
+    path: &Path,
+    tensors: &[(String, Stored)],
+    notes: &HashMap<String, String>,
+    existing: Existing,
+) -> Result<()> {
+    let bytes: Vec<(Dtype, &[usize], Vec<u8>)> = tensors
+        .iter()
+        .map(|(_, tensor)| match tensor {
+            Stored::Floats(array) => {
+                let bytes = array.values.iter().flat_map(|x| x.to_le_bytes());
+                (Dtype::F32, array.shape.dims(), bytes.collect())
+            }
+            Stored::Count(n) => (Dtype::I64, &[][..], n.to_le_bytes().to_vec()),
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, _), (dtype, shape, bytes))| {
+            let view = TensorView::new(*dtype, shape.to_vec(), bytes);
+            (
+                name.as_str(),
+                view.expect("an array is as long as its shape says"),
+            )
+        });
+    let mut notes = notes.clone();
+    notes.insert("format".into(), "pt".into());
+    let file = safetensors::serialize(views, Some(notes)).map_err(|why| Error::Checkpoint {
+        path: path.into(),
+        why: format!("cannot be written: {why}"),
+    })?;
+    let mut whole = WholeFile::create(path, existing)?;
+    whole.write(&file)?;
+    whole.finish()
+}

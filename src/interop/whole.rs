@@ -1,0 +1,114 @@
+//! A file that appears whole or not at all: written beside its place, flushed to the disk, then renamed.
+use crate::{Error, Result};
+use std::{
+    fs::File,
+    io::{self, BufWriter, Seek, Write},
+    path::{Path, PathBuf},
+};
+use tempfile::NamedTempFile;
+
+/// What to do about a file of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    Refuse,
+    Replace,
+}
+
+impl Existing {
+    /// The meaning of a `--force` flag.
+    pub fn forced(force: bool) -> Existing {
+        if force {
+            Existing::Replace
+        } else {
+            Existing::Refuse
+        }
+    }
+
+    /// Errors where `path` is taken and must not be replaced: before work starts, not after.
+    pub fn check(self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            let path = path.display();
+            return Err(Error::Config(format!("{path} is a folder; name a file")));
+        }
+        if self == Existing::Refuse && path.exists() {
+            return Err(taken(path));
+        }
+        Ok(())
+    }
+}
+
+fn taken(path: &Path) -> Error {
+    let path = path.display();
+    Error::Config(format!(
+        "{path} exists\n  name another file, or pass --force to replace it"
+    ))
+}
+
+/// Dropped before [`WholeFile::finish`], it leaves nothing behind.
+pub struct WholeFile {
+    path: PathBuf,
+    existing: Existing,
+    temporary: BufWriter<NamedTempFile>,
+}
+
+impl WholeFile {
+    pub fn create(path: &Path, existing: Existing) -> Result<WholeFile> {
+        existing.check(path)?;
+        let temporary = new_file_in(folder_of(path)).map_err(Error::file(path))?;
+        Ok(WholeFile {
+            path: path.to_path_buf(),
+            existing,
+            temporary: BufWriter::with_capacity(1 << 20, temporary),
+        })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.temporary
+            .write_all(bytes)
+            .map_err(Error::file(&self.path))
+    }
+
+    /// Replaces the file's first bytes: a header that had to wait for its numbers.
+    pub fn rewrite_start(&mut self, bytes: &[u8]) -> Result<()> {
+        let rewrite = |file: &mut BufWriter<NamedTempFile>| -> io::Result<()> {
+            file.rewind()?;
+            file.write_all(bytes)?;
+            file.seek(io::SeekFrom::End(0)).map(|_| ())
+        };
+        rewrite(&mut self.temporary).map_err(Error::file(&self.path))
+    }
+
+    /// On the disk, under its name. A file that took the name meanwhile is refused as well.
+    pub fn finish(self) -> Result<()> {
+        let path = &self.path;
+        let temporary = self.temporary.into_inner();
+        let temporary = temporary.map_err(|e| Error::file(path)(e.into_error()))?;
+        temporary.as_file().sync_all().map_err(Error::file(path))?;
+        let renamed = match self.existing {
+            Existing::Replace => temporary.persist(path),
+            Existing::Refuse => temporary.persist_noclobber(path),
+        };
+        renamed.map_err(|e| match e.error.kind() {
+            io::ErrorKind::AlreadyExists => taken(path),
+            _ => Error::file(path)(e.error),
+        })?;
+        let folder = File::open(folder_of(path)).map_err(Error::file(path))?;
+        folder.sync_all().map_err(Error::file(path))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// With a new file's usual permissions: a temporary one would be its owner's alone.
+fn new_file_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".selfsame-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
