@@ -1,9 +1,12 @@
 //! Selfsame: it trains f so that f(I) = f(augment(I)), the *selfsame* thing seen twice.
+pub mod cli;
 pub mod data;
 pub mod device;
-pub mod evaluate;
 mod error;
+pub mod evaluate;
 pub mod interop;
+pub mod methods;
+pub mod nn;
 pub mod ops;
 pub mod random;
 pub mod shape;
