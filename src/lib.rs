@@ -1,5 +1,6 @@
 //! Selfsame: it trains f so that f(I) = f(augment(I)), the *selfsame* thing seen twice.
 pub mod cli;
+pub mod config;
 pub mod data;
 pub mod device;
 mod error;
@@ -12,6 +13,7 @@ pub mod random;
 pub mod shape;
 pub mod tape;
 pub mod tensor;
+pub mod train;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use tape::{Tape, Var};
