@@ -1,0 +1,305 @@
+//! What a run says while it runs: a bar on a terminal, one line an interval elsewhere, `metrics.jsonl`
+//! and `bad_images.jsonl` in its folder. All talk goes to stderr. A log that cannot be written warns
+//! once and stops nothing.
+use crate::{Error, Result, config::hours_minutes, data::BadImage};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions},
+    io::{IsTerminal, Write},
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+const METRICS: &str = "metrics.jsonl";
+const BAD_IMAGES: &str = "bad_images.jsonl";
+
+/// One step's numbers, from the trainer.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Steps done, this one included.
+    pub step: u64,
+    pub epoch: u32,
+    pub loss: f32,
+    pub lr: f64,
+    pub gradient_norm: f64,
+    pub images: usize,
+    pub wait: Duration,
+}
+
+/// A line of `metrics.jsonl`: means over the steps since the one before.
+#[derive(Debug, Serialize)]
+struct Line {
+    step: u64,
+    epoch: u32,
+    loss: f64,
+    lr: f64,
+    gradient_norm: f64,
+    images_per_second: f64,
+    /// Share of the time that images were waited for.
+    wait: f64,
+}
+
+pub struct Log {
+    bar: Option<ProgressBar>,
+    metrics: Option<File>,
+    bad_images: Option<File>,
+    known_bad: HashSet<u32>,
+    interval: u64,
+    steps: u64,
+    window: Window,
+    /// Of the last line.
+    pub loss: Option<f64>,
+}
+
+/// Sums since the last line.
+struct Window {
+    since: Instant,
+    steps: u64,
+    images: usize,
+    loss: f64,
+    wait: Duration,
+}
+
+impl Log {
+    /// In the run's folder, for a run of `steps` of which `done` are done: what was logged after them,
+    /// by a process that was lost, is dropped.
+    pub fn open(run: &Path, interval: u64, done: u64, steps: u64) -> Result<Log> {
+        let mut known_bad = HashSet::new();
+        if let Ok(text) = fs::read_to_string(run.join(BAD_IMAGES)) {
+            known_bad.extend(text.lines().filter_map(index_of));
+        }
+        drop_after(&run.join(METRICS), done)?;
+        Ok(Log {
+            bar: std::io::stderr()
+                .is_terminal()
+                .then(|| new_bar(done, steps)),
+            metrics: Some(append_to(&run.join(METRICS))?),
+            bad_images: Some(append_to(&run.join(BAD_IMAGES))?),
+            known_bad,
+            interval,
+            steps,
+            window: Window::new(),
+            loss: None,
+        })
+    }
+
+    pub fn step(&mut self, step: &Step) {
+        let window = &mut self.window;
+        window.steps += 1;
+        window.images += step.images;
+        window.loss += step.loss as f64;
+        window.wait += step.wait;
+        let due = step.step.is_multiple_of(self.interval) || step.step == self.steps;
+        if let Some(bar) = &self.bar {
+            bar.set_position(step.step);
+            if self.loss.is_none() {
+                bar.set_message(format!("loss {:.3}", step.loss));
+            }
+        }
+        if due {
+            self.line(step);
+        }
+    }
+
+    fn line(&mut self, step: &Step) {
+        let window = std::mem::replace(&mut self.window, Window::new());
+        let seconds = window.since.elapsed().as_secs_f64().max(1e-9);
+        let line = Line {
+            step: step.step,
+            epoch: step.epoch,
+            loss: window.loss / window.steps as f64,
+            lr: step.lr,
+            gradient_norm: step.gradient_norm,
+            images_per_second: window.images as f64 / seconds,
+            wait: window.wait.as_secs_f64() / seconds,
+        };
+        self.loss = Some(line.loss);
+        let left = self.steps.saturating_sub(step.step);
+        let eta = Duration::from_secs_f64(left as f64 * seconds / window.steps as f64);
+        match &self.bar {
+            Some(bar) => bar.set_message(format!(
+                "epoch {}  loss {:.4}  lr {:.4}  {:.0} img/s  wait {:.1} %  ETA {}",
+                line.epoch + 1,
+                line.loss,
+                line.lr,
+                line.images_per_second,
+                100.0 * line.wait,
+                hours_minutes(eta)
+            )),
+            None => eprintln!(
+                "{} epoch={} step={} loss={:.4} lr={:.3e} gnorm={:.3} img_s={:.0} wait={:.3} eta_s={}",
+                timestamp(SystemTime::now()),
+                line.epoch + 1,
+                line.step,
+                line.loss,
+                line.lr,
+                line.gradient_norm,
+                line.images_per_second,
+                line.wait,
+                eta.as_secs()
+            ),
+        }
+        let json = serde_json::to_string(&line).expect("numbers");
+        self.append(Which::Metrics, &json);
+    }
+
+    /// Each bad image once.
+    pub fn bad(&mut self, images: &[BadImage]) {
+        for image in images {
+            if self.known_bad.insert(image.index) {
+                let json = serde_json::to_string(image).expect("strings and numbers");
+                self.append(Which::BadImages, &json);
+            }
+        }
+    }
+
+    pub fn bad_count(&self) -> usize {
+        self.known_bad.len()
+    }
+
+    /// A line among the others.
+    pub fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    pub fn warn(&self, text: &str) {
+        self.say(&format!("warning: {text}"));
+    }
+
+    /// The bar is gone afterwards.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn append(&mut self, which: Which, line: &str) {
+        let (file, name) = match which {
+            Which::Metrics => (&mut self.metrics, METRICS),
+            Which::BadImages => (&mut self.bad_images, BAD_IMAGES),
+        };
+        let Some(open) = file else { return };
+        if let Err(why) = writeln!(open, "{line}") {
+            *file = None;
+            self.warn(&format!(
+                "[log]: {name} cannot be written ({why}); it ends here"
+            ));
+        }
+    }
+}
+
+enum Which {
+    Metrics,
+    BadImages,
+}
+
+impl Window {
+    fn new() -> Window {
+        Window {
+            since: Instant::now(),
+            steps: 0,
+            images: 0,
+            loss: 0.0,
+            wait: Duration::ZERO,
+        }
+    }
+}
+
+fn new_bar(done: u64, steps: u64) -> ProgressBar {
+    let style = "{bar:30} {percent:>3} %  step {pos}/{len}  {msg}";
+    let style = ProgressStyle::with_template(style).expect("a template of ours");
+    let bar = ProgressBar::new(steps).with_style(style.progress_chars("━╸─"));
+    bar.set_position(done);
+    bar
+}
+
+fn append_to(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options.create(true).append(true).open(path);
+    opened.map_err(Error::file(path))
+}
+
+#[derive(Deserialize)]
+struct Place {
+    #[serde(default)]
+    step: u64,
+    #[serde(default)]
+    index: u32,
+}
+
+fn index_of(line: &str) -> Option<u32> {
+    serde_json::from_str(line)
+        .ok()
+        .map(|Place { index, .. }| index)
+}
+
+/// Keeps the whole lines up to and with step `done`.
+fn drop_after(path: &Path, done: u64) -> Result<()> {
+    let Ok(text) = fs::read_to_string(path) else {
+        return Ok(());
+    };
+    let kept = |line: &&str| {
+        let place: Result<Place, _> = serde_json::from_str(line);
+        place.is_ok_and(|place| place.step <= done)
+    };
+    let kept: String = text
+        .lines()
+        .filter(kept)
+        .map(|l| format!("{l}\n"))
+        .collect();
+    if kept == text {
+        return Ok(());
+    }
+    fs::write(path, kept).map_err(Error::file(path))
+}
+
+/// UTC, as RFC 3339. The calendar is Howard Hinnant's `civil_from_days`.
+fn timestamp(now: SystemTime) -> String {
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let leaps = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year = (day_of_era - leaps) / 365; // of the era, from March
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153; // 0 is March
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!(
+        "{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z",
+        era * 400 + year + next_year,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_know_the_calendar() {
+        let at = |seconds| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_795_489_929), "2026-11-24T03:12:09Z");
+    }
+
+    #[test]
+    fn lines_of_lost_steps_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METRICS);
+        fs::write(&path, "{\"step\":10}\n{\"step\":20}\n{\"step\":30}\n{\"st").unwrap();
+        drop_after(&path, 20).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"step\":10}\n{\"step\":20}\n");
+    }
+}

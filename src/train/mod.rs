@@ -1,0 +1,10 @@
+//! Training: where batches come from, the loop over them, and what survives it.
+pub mod build;
+pub mod checkpoint;
+pub mod feed;
+pub mod log;
+pub mod run;
+pub mod schedule;
+pub mod state;
+pub mod stop;
+pub mod trainer;
