@@ -37,9 +37,15 @@ pub struct Images<'a> {
 }
 
 impl Run {
-    /// A new folder. Refuses one that holds anything.
-    pub fn create(path: &Path, config: &Config) -> Result<Run> {
+    /// Errors where a folder holds anything: before work starts, not after.
+    pub fn check_new(path: &Path) -> Result<()> {
         let occupied = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        if path.is_file() {
+            return Err(Error::Config(format!(
+                "{} is a file; --out names a folder",
+                path.display()
+            )));
+        }
         if occupied {
             let way_out = match path.join(CONFIG).exists() {
                 true => format!("go on with: selfsame resume {}", path.display()),
@@ -50,9 +56,15 @@ impl Run {
                 path.display()
             )));
         }
+        Ok(())
+    }
+
+    /// A new folder.
+    pub fn create(path: &Path, config: &Config) -> Result<Run> {
+        Run::check_new(path)?;
         fs::create_dir_all(path).map_err(Error::file(path))?;
         let run = Run::lock(path)?;
-        run.write(CONFIG, config.to_toml().as_bytes())?;
+        run.write_config(config)?;
         Ok(run)
     }
 

@@ -1,0 +1,185 @@
+//! The flags of `train`, and the layer of configuration they are.
+use crate::{
+    Result,
+    config::{Config, Layers, duration},
+};
+use clap::Args;
+use std::{path::PathBuf, time::Duration};
+
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  selfsame train synthetic --out runs/first\n  selfsame train photos/ @more.txt shards.tar --preset simclr-imagenet --out runs/a\n  selfsame train photos/ --set method.temperature=0.2 --max-time 11h30m --out runs/b"
+)]
+pub struct TrainFlags {
+    /// Folders, images, @list.txt, .tar archives, CIFAR files, or `synthetic`
+    #[arg(help_heading = "Data")]
+    pub images: Vec<String>,
+    /// Labelled images for kNN; without it a tenth of IMAGES, where they are labelled
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    val: Option<String>,
+    /// Loader threads [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    workers: Option<u64>,
+    /// Share of bad images above which the run stops, e.g. 0.05
+    #[arg(long, value_name = "SHARE", help_heading = "Data")]
+    max_bad: Option<f64>,
+
+    /// simclr
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    method: Option<String>,
+    /// simclr-imagenet, simclr-cifar or tiny [default: by the images and the device]
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    pub preset: Option<String>,
+    /// tiny, resnet18 or resnet50
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    arch: Option<String>,
+    /// Times as many channels
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    width_multiplier: Option<u64>,
+    /// Pixels a side of each view
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    image_size: Option<u64>,
+    /// Of the softmax over similarities
+    #[arg(long, value_name = "T", help_heading = "Method")]
+    temperature: Option<f64>,
+
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    epochs: Option<u64>,
+    /// Instead of --epochs
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "epochs",
+        help_heading = "Schedule"
+    )]
+    steps: Option<u64>,
+    /// Images a step
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    batch: Option<u64>,
+    /// A number, "linear 0.3" (x batch / 256) or "sqrt 0.075" (x sqrt(batch))
+    #[arg(long, value_name = "LR", help_heading = "Schedule")]
+    lr: Option<String>,
+    /// sgd, lars or larc
+    #[arg(long, value_name = "RULE", help_heading = "Schedule")]
+    optimizer: Option<String>,
+    #[arg(long, value_name = "X", help_heading = "Schedule")]
+    weight_decay: Option<f64>,
+    /// Epochs of it
+    #[arg(long, value_name = "X", help_heading = "Schedule")]
+    warmup: Option<f64>,
+    #[arg(long, value_name = "N", help_heading = "Schedule")]
+    seed: Option<u64>,
+
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", help_heading = "Engine")]
+    device: Option<String>,
+    /// bf16 or f32, on CUDA
+    #[arg(long, value_name = "TYPE", help_heading = "Engine")]
+    precision: Option<String>,
+    /// Save and end with code 75 before this: 150s, 2h, 11h30m
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Engine")]
+    pub max_time: Option<Duration>,
+
+    /// The run's folder; must be new or empty
+    #[arg(long, value_name = "RUN", help_heading = "Output")]
+    pub out: PathBuf,
+    /// 10m, 500steps
+    #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
+    checkpoint_every: Option<String>,
+    /// Steps between two lines of the log
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    log_every: Option<u64>,
+
+    /// A file of values, as RUN/config.toml; flags win over it
+    #[arg(long, value_name = "FILE.toml", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+    /// Any value by its name, e.g. augment.hue=0.1; wins over all others
+    #[arg(long, value_name = "A.B=C", help_heading = "Configuration")]
+    set: Vec<String>,
+}
+
+/// What the user said, over `preset` and the image size that suits the images.
+pub struct Said<'a> {
+    pub flags: &'a TrainFlags,
+    pub preset: Option<&'a str>,
+    pub image_size: Option<u32>,
+}
+
+impl Said<'_> {
+    pub fn config(&self) -> Result<Config> {
+        let mut layers = Layers::default();
+        if let Some(preset) = self.preset {
+            layers.preset(preset)?;
+        }
+        if let Some(size) = self.image_size {
+            layers.set("the images", "encoder.image_size", size)?;
+        }
+        if let Some(file) = &self.flags.config {
+            layers.file(file)?;
+        }
+        self.flags.add_to(&mut layers)?;
+        for assignment in &self.flags.set {
+            layers.assign(assignment)?;
+        }
+        layers.finish()
+    }
+}
+
+impl TrainFlags {
+    fn add_to(&self, layers: &mut Layers) -> Result<()> {
+        let words = [
+            ("--val", "data.val", &self.val),
+            ("--method", "method.name", &self.method),
+            ("--arch", "encoder.arch", &self.arch),
+            ("--lr", "optimize.lr", &self.lr),
+            ("--optimizer", "optimize.rule", &self.optimizer),
+            ("--device", "engine.device", &self.device),
+            ("--precision", "engine.precision", &self.precision),
+            (
+                "--checkpoint-every",
+                "output.checkpoint_every",
+                &self.checkpoint_every,
+            ),
+        ];
+        for (flag, key, value) in words {
+            if let Some(value) = value {
+                layers.set(flag, key, value.as_str())?;
+            }
+        }
+        let counts = [
+            ("--workers", "data.workers", self.workers),
+            (
+                "--width-multiplier",
+                "encoder.width_multiplier",
+                self.width_multiplier,
+            ),
+            ("--image-size", "encoder.image_size", self.image_size),
+            ("--epochs", "schedule.epochs", self.epochs),
+            ("--epochs", "schedule.steps", self.epochs.map(|_| 0)),
+            ("--steps", "schedule.steps", self.steps),
+            ("--batch", "schedule.batch", self.batch),
+            ("--seed", "schedule.seed", self.seed),
+            ("--log-every", "output.log_every", self.log_every),
+        ];
+        for (flag, key, value) in counts {
+            if let Some(value) = value {
+                layers.set(flag, key, i64::try_from(value).unwrap_or(i64::MAX))?;
+            }
+        }
+        let numbers = [
+            ("--max-bad", "data.max_bad", self.max_bad),
+            ("--temperature", "method.temperature", self.temperature),
+            ("--weight-decay", "optimize.weight_decay", self.weight_decay),
+            ("--warmup", "schedule.warmup_epochs", self.warmup),
+        ];
+        for (flag, key, value) in numbers {
+            if let Some(value) = value {
+                layers.set(flag, key, value)?;
+            }
+        }
+        if !self.images.is_empty() {
+            layers.set("IMAGES", "data.images", self.images.clone())?;
+        }
+        Ok(())
+    }
+}

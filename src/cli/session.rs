@@ -1,0 +1,225 @@
+//! What `train` and `resume` share: the plan told, the loop run, and what to do next.
+use super::{
+    format::{bytes, grouped},
+    neighbours::Neighbours,
+};
+use crate::{
+    Error, Result,
+    config::{Config, Decay, hours_minutes},
+    data::Dataset,
+    evaluate::Score,
+    interop::{Existing, torchvision, weights::Array},
+    nn::{Entry, Params},
+    train::{
+        log::Log,
+        run::{Images, Run},
+        stop::Stop,
+        trainer::{Outcome, Trainer},
+    },
+};
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub struct Session {
+    pub run: Run,
+    pub trainer: Trainer,
+    pub dataset: Arc<Dataset>,
+    pub warnings: Vec<String>,
+}
+
+impl Session {
+    /// From the trainer's step to the last one, or until asked to stop.
+    pub fn go(mut self, max_time: Option<Duration>) -> Result<()> {
+        let started = Instant::now();
+        let stop = Stop::on_signals(max_time)?;
+        let config = self.trainer.config.clone();
+        let steps = self.trainer.schedule.steps;
+        let path = self.run.path().to_path_buf();
+        let mut log = Log::open(&path, config.output.log_every, self.trainer.step, steps)?;
+        for warning in self.run.warnings.iter().chain(&self.warnings) {
+            log.warn(warning);
+        }
+        self.describe(&config)?;
+        let neighbours = Neighbours::new(&config, &self.dataset)?;
+        let untrained = self.untrained(neighbours.as_ref(), &log)?;
+        let outcome = self.trainer.run(&self.run.checkpoints(), &mut log, &stop);
+        log.finish();
+        if let Outcome::Stopped(why) = outcome? {
+            return Err(Error::Stopped(format!(
+                "Stopped after step {} of {}: {why}\nGo on with  selfsame resume {}",
+                grouped(self.trainer.step as usize),
+                grouped(steps as usize),
+                path.display()
+            )));
+        }
+        let trained = neighbours.as_ref().map(|n| self.score(n)).transpose()?;
+        let weights = self.export()?;
+        let loss = log
+            .loss
+            .map_or(String::new(), |loss| format!(", final loss {loss:.3}"));
+        println!(
+            "Done: {} steps in {}{loss}, {} bad images",
+            grouped(steps as usize),
+            hours_minutes(started.elapsed()),
+            log.bad_count()
+        );
+        if let (Some(before), Some(after), Some(n)) = (untrained, trained, &neighbours) {
+            println!(
+                "kNN      {:.1} % before, {:.1} % after ({} images told by {} others)",
+                before.top1,
+                after.top1,
+                grouped(n.queries()),
+                grouped(n.bank())
+            );
+        }
+        println!(
+            "Weights  {}  ({}, torchvision's and timm's names)",
+            weights.display(),
+            bytes(fs::metadata(&weights).map_or(0, |file| file.len()))
+        );
+        self.next(&config);
+        Ok(())
+    }
+
+    fn next(&self, config: &Config) {
+        let (run, images) = (self.run.path().display(), config.data.images.join(" "));
+        println!("Next     selfsame embed {images} --weights {run} --out {run}/embeddings.npy");
+        let labelled = !self.dataset.classes().is_empty();
+        let val = match &config.data.val[..] {
+            "" if config.data.images == ["synthetic"] => "synthetic-val",
+            "" => "VAL",
+            val => val,
+        };
+        if labelled {
+            println!("         selfsame eval linear --weights {run} --train {images} --val {val}");
+        }
+    }
+
+    /// The plan, on stderr, and what it was made with, in the run's folder.
+    fn describe(&self, config: &Config) -> Result<()> {
+        let t = &self.trainer;
+        let images = Images {
+            roots: &config.data.images,
+            count: self.dataset.len(),
+            fingerprint: format!("{:016x}", t.fingerprint()),
+        };
+        self.run.describe(&images, &t.device.name())?;
+        let feed = match self.dataset.resident_size() {
+            Some((w, h)) => format!("{w} x {h}, all of them on the device"),
+            None => "decoded as they are needed".into(),
+        };
+        let (s, o, size) = (
+            &config.schedule,
+            &config.optimize,
+            config.encoder.image_size,
+        );
+        let decay = match s.decay {
+            Decay::Cosine => "then a cosine",
+            Decay::Constant => "then constant",
+        };
+        let rows = [
+            ("images", format!("{}, {feed}", grouped(self.dataset.len()))),
+            (
+                "method",
+                format!(
+                    "{}, {}, {} parameters, 2 views of {size} x {size}, temperature {}",
+                    lower(config.method.name),
+                    lower(config.encoder.arch),
+                    grouped(t.params.layout().count()),
+                    config.method.temperature
+                ),
+            ),
+            (
+                "steps",
+                format!(
+                    "{} of {} images{}",
+                    grouped(t.schedule.steps as usize),
+                    s.batch,
+                    match t.step {
+                        0 => String::new(),
+                        step => format!(", {} done", grouped(step as usize)),
+                    }
+                ),
+            ),
+            (
+                "lr",
+                format!(
+                    "{:.4} ({}), {}, {} steps of warm-up, {decay}",
+                    t.schedule.peak,
+                    o.lr,
+                    lower(o.rule),
+                    t.schedule.warmup
+                ),
+            ),
+            ("device", t.device.name()),
+        ];
+        for (name, what) in rows {
+            eprintln!("{name:<8} {what}");
+        }
+        Ok(())
+    }
+
+    /// What the weights that the run began with were worth: they are a function of the seed.
+    fn untrained(&self, neighbours: Option<&Neighbours>, log: &Log) -> Result<Option<Score>> {
+        let Some(neighbours) = neighbours else {
+            return Ok(None);
+        };
+        let t = &self.trainer;
+        let params = Params::new(&t.device, &t.network.layout, t.config.schedule.seed)?;
+        let score = neighbours.score(&t.network.encoder, &params)?;
+        log.say(&format!("kNN      {:.1} % untrained", score.top1));
+        Ok(Some(score))
+    }
+
+    fn score(&self, neighbours: &Neighbours) -> Result<Score> {
+        neighbours.score(&self.trainer.network.encoder, &self.trainer.params)
+    }
+
+    /// The encoder without its head, as torchvision names it.
+    fn export(&self) -> Result<PathBuf> {
+        let t = &self.trainer;
+        let folder = self.run.path().join("exports");
+        fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+        let (values, statistics) = (t.params.values.to_vec()?, t.params.statistics.to_vec()?);
+        let layout = t.params.layout();
+        let array = |flat: &[f32], entry: &Entry| {
+            let values = flat[entry.offset..][..entry.len()].to_vec();
+            (entry.name.clone(), Array::new(entry.shape.clone(), values))
+        };
+        let tensors: Vec<(String, Array)> = layout
+            .parameters()
+            .iter()
+            .map(|entry| array(&values, entry))
+            .chain(
+                layout
+                    .statistics()
+                    .iter()
+                    .map(|entry| array(&statistics, entry)),
+            )
+            .filter(|(name, _)| !name.starts_with("head."))
+            .collect();
+        let notes = HashMap::from([
+            ("arch".to_string(), lower(t.config.encoder.arch)),
+            ("method".to_string(), lower(t.config.method.name)),
+            (
+                "image_size".to_string(),
+                t.config.encoder.image_size.to_string(),
+            ),
+            ("mean".to_string(), format!("{:?}", t.config.augment.mean)),
+            ("std".to_string(), format!("{:?}", t.config.augment.std)),
+        ]);
+        let path = folder.join("encoder.safetensors");
+        torchvision::write(&path, &tensors, t.step as i64, &notes, Existing::Replace)?;
+        Ok(path)
+    }
+}
+
+/// A choice as it is written in the configuration.
+fn lower(choice: impl std::fmt::Debug) -> String {
+    format!("{choice:?}").to_lowercase()
+}
