@@ -1,9 +1,11 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
+mod add;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod conv2d;
+mod copy;
 mod ema;
 mod global_average_pool;
 mod matmul;
@@ -57,10 +59,12 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
 
 fn all(c: &mut Criterion) {
     let device = device();
+    add::bench(c, &device);
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
     conv2d::bench(c, &device);
+    copy::bench(c, &device);
     ema::bench(c, &device);
     global_average_pool::bench(c, &device);
     matmul::bench(c, &device);
