@@ -1,11 +1,18 @@
 //! The command line: one file a command, and the only place that knows flags.
 mod device;
+mod doctor;
+mod embed;
+mod eval;
+mod export;
 mod flags;
 mod format;
+mod kernels;
 mod neighbours;
+mod progress;
 mod resume;
 mod session;
 mod train;
+mod weights;
 
 use crate::Result;
 use clap::{Parser, Subcommand};
@@ -30,6 +37,16 @@ enum Command {
     Train(Box<flags::TrainFlags>),
     /// Go on with a run that was stopped, or make it longer
     Resume(resume::ResumeFlags),
+    /// What an encoder is worth on labelled images
+    Eval(eval::EvalArgs),
+    /// A feature vector for every image
+    Embed(embed::EmbedArgs),
+    /// Weights for other programs
+    Export(export::ExportArgs),
+    /// What the CUDA kernels in this build use of a GPU
+    Kernels(kernels::KernelsArgs),
+    /// What this machine is, and what to do about what it lacks
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Parses the process's arguments and does what they say.
@@ -37,5 +54,10 @@ pub fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Train(flags) => train::run(&flags),
         Command::Resume(flags) => resume::run(&flags),
+        Command::Eval(args) => eval::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     }
 }

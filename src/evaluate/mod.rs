@@ -1,7 +1,9 @@
 //! What a frozen encoder is worth: its features, judged by their neighbours and by a linear classifier.
+mod features;
 mod knn;
 mod linear;
 
+pub use features::{Embedded, Encoder, Input, embedded};
 pub use knn::{NeighboursPlan, knn};
 pub use linear::{LinearOutcome, LinearPlan, linear};
 

@@ -11,6 +11,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    ptr::{null, null_mut},
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -317,6 +318,10 @@ pub fn worker(arguments: &[String]) {
 }
 
 type Program = *mut c_void;
+type Text = *const c_char;
+type Create =
+    unsafe extern "C" fn(*mut Program, Text, Text, c_int, *const Text, *const Text) -> c_int;
+type Build = unsafe extern "C" fn(Program, c_int, *const Text) -> c_int;
 type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type Read = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
@@ -331,47 +336,14 @@ unsafe fn compile(
 ) -> Result<(Vec<u8>, String), String> {
     let text = fs::read_to_string(file).map_err(|why| why.to_string())?;
     let (text, name) = (CString::new(text).unwrap(), CString::new(file).unwrap());
-    let mut options = vec![
-        format!("--gpu-architecture={arch}"),
-        "--std=c++17".into(),
-        format!("-I{headers}"),
-    ];
-    if bf16 {
-        options.push("-DREAL_BF16".into());
-    }
-    if !ptx {
-        options.push("--ptxas-options=-v".into());
-    }
-    let options: Vec<CString> = options
-        .into_iter()
-        .map(|o| CString::new(o).unwrap())
-        .collect();
+    let options = options(headers, arch, ptx, bf16);
     let pointers: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();
     unsafe {
-        let create: Symbol<
-            unsafe extern "C" fn(
-                *mut Program,
-                *const c_char,
-                *const c_char,
-                c_int,
-                *const *const c_char,
-                *const *const c_char,
-            ) -> c_int,
-        > = nvrtc.get(b"nvrtcCreateProgram").unwrap();
-        let build: Symbol<unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int> =
-            nvrtc.get(b"nvrtcCompileProgram").unwrap();
-        let mut program = std::ptr::null_mut();
-        assert_eq!(
-            create(
-                &mut program,
-                text.as_ptr(),
-                name.as_ptr(),
-                0,
-                std::ptr::null(),
-                std::ptr::null()
-            ),
-            0
-        );
+        let create: Symbol<Create> = nvrtc.get(b"nvrtcCreateProgram").unwrap();
+        let build: Symbol<Build> = nvrtc.get(b"nvrtcCompileProgram").unwrap();
+        let (mut program, none) = (null_mut(), null());
+        let made = create(&mut program, text.as_ptr(), name.as_ptr(), 0, none, none);
+        assert_eq!(made, 0);
         let failed = build(program, pointers.len() as c_int, pointers.as_ptr()) != 0;
         let log = read(
             nvrtc,
@@ -391,6 +363,20 @@ unsafe fn compile(
         };
         Ok((bytes, log))
     }
+}
+
+fn options(headers: &str, arch: &str, ptx: bool, bf16: bool) -> Vec<CString> {
+    let mut options = vec![
+        format!("--gpu-architecture={arch}"),
+        "--std=c++17".into(),
+        format!("-I{headers}"),
+    ];
+    options.extend(bf16.then(|| "-DREAL_BF16".into()));
+    options.extend((!ptx).then(|| "--ptxas-options=-v".into()));
+    options
+        .into_iter()
+        .map(|o| CString::new(o).unwrap())
+        .collect()
 }
 
 unsafe fn read(nvrtc: &Library, program: Program, size: &[u8], get: &[u8]) -> Vec<u8> {

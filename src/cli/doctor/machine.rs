@@ -1,0 +1,194 @@
+//! Versions, processor, memory, disk, driver: from what the system says of itself.
+use super::Finding;
+use crate::cli::format::bytes;
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+const GIB: u64 = 1 << 30;
+
+pub fn findings(out: &Path) -> Vec<Finding> {
+    let mut findings = vec![
+        version(),
+        processor(),
+        memory(),
+        shared_memory(),
+        open_files(),
+    ];
+    findings.extend([space(out), flush(out)]);
+    findings.retain(|finding| !finding.found.is_empty());
+    findings.push(driver());
+    findings
+}
+
+fn version() -> Finding {
+    let emulator = if cfg!(feature = "emulator") {
+        "emulator"
+    } else {
+        "no optional features"
+    };
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let version = env!("CARGO_PKG_VERSION");
+    Finding::ok(
+        "version",
+        format!("selfsame {version} for {os} {arch}, {emulator}"),
+    )
+}
+
+fn processor() -> Finding {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from); // cgroup and affinity count
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim())
+    };
+    let flags: Vec<&str> = field("flags").unwrap_or("").split_whitespace().collect();
+    let known = ["avx2", "fma", "avx512f", "amx_tile"];
+    let held: Vec<&str> = known
+        .into_iter()
+        .filter(|flag| flags.contains(flag))
+        .collect();
+    let model = field("model name").unwrap_or("unknown model");
+    let found = format!("{cores} cores of {model}, {}", held.join(" "));
+    if cfg!(target_arch = "x86_64") && !flags.is_empty() && !held.contains(&"avx2") {
+        let advice = "without AVX2 training on this CPU is several times slower; use a GPU or another machine";
+        return Finding::warn("processor", found, advice);
+    }
+    Finding::ok("processor", found)
+}
+
+/// What is free, and what the container may use.
+fn memory() -> Finding {
+    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kilobytes = |name: &str| -> Option<u64> {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    let (Some(total), Some(free)) = (kilobytes("MemTotal:"), kilobytes("MemAvailable:")) else {
+        return Finding::ok("memory", "");
+    };
+    let (total, free) = (total * 1024, free * 1024);
+    let limit = cgroup_limit().filter(|&limit| limit < total);
+    let of_limit = limit.map_or(String::new(), |n| format!(", limited to {}", bytes(n)));
+    let found = format!("{} free of {}{of_limit}", bytes(free), bytes(total));
+    if free.min(limit.unwrap_or(free)) < 4 * GIB {
+        let advice =
+            "below 4 GB only small images and batches fit; close other programs or raise the limit";
+        return Finding::warn("memory", found, advice);
+    }
+    Finding::ok("memory", found)
+}
+
+fn cgroup_limit() -> Option<u64> {
+    let places = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let read = |place| fs::read_to_string(place).ok()?.trim().parse().ok();
+    places.into_iter().find_map(read)
+}
+
+fn shared_memory() -> Finding {
+    match free_space(Path::new("/dev/shm")) {
+        Some(free) => Finding::ok(
+            "shared memory",
+            format!("{} free in /dev/shm (not needed)", bytes(free)),
+        ),
+        None => Finding::ok("shared memory", ""),
+    }
+}
+
+fn open_files() -> Finding {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap_or("");
+    match soft.parse::<u64>() {
+        Ok(n) if n < 256 => Finding::warn("open files", soft, "allow more: ulimit -n 1024"),
+        _ => Finding::ok("open files", soft),
+    }
+}
+
+fn space(out: &Path) -> Finding {
+    let Some(free) = free_space(out) else {
+        return Finding::ok("disk", "");
+    };
+    let found = format!("{} free at {}", bytes(free), out.display());
+    if free < 5 * GIB {
+        return Finding::warn(
+            "disk",
+            found,
+            "three checkpoints of a ResNet-50 take 1 GB; make room, or lower output.keep",
+        );
+    }
+    Finding::ok("disk", found)
+}
+
+/// By `df`, which knows quotas and mounts.
+fn free_space(path: &Path) -> Option<u64> {
+    let output = Command::new("df").arg("-Pk").arg(path).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let kilobytes: u64 = text
+        .lines()
+        .nth(1)?
+        .split_whitespace()
+        .nth(3)?
+        .parse()
+        .ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// How long a small file takes to reach the disk: a checkpoint waits for it.
+fn flush(out: &Path) -> Finding {
+    let timed = || -> std::io::Result<Duration> {
+        let mut file = tempfile::NamedTempFile::new_in(out)?;
+        file.write_all(&[0; 1 << 16])?;
+        let start = Instant::now();
+        file.as_file().sync_all()?;
+        Ok(start.elapsed())
+    };
+    let place = out.display();
+    match timed() {
+        Err(why) => Finding::warn(
+            "flush",
+            format!("{place}: {why}"),
+            "name a folder that can be written with --out",
+        ),
+        Ok(time) => {
+            let found = format!(
+                "64 kB to the disk in {:.1} ms at {place}",
+                1e3 * time.as_secs_f64()
+            );
+            match time.as_millis() {
+                ..500 => Finding::ok("flush", found),
+                _ => Finding::warn(
+                    "flush",
+                    found,
+                    "this disk is slow or shared; write runs to a local one",
+                ),
+            }
+        }
+    }
+}
+
+fn driver() -> Finding {
+    let version = fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    match version.lines().next() {
+        Some(line) => Finding::ok(
+            "NVIDIA driver",
+            line.trim_start_matches("NVRM version:").trim(),
+        ),
+        None => Finding::warn(
+            "NVIDIA driver",
+            "none loaded",
+            "training goes by the CPU; for a GPU install NVIDIA's driver",
+        ),
+    }
+}

@@ -1,0 +1,30 @@
+//! A bar on a terminal, silence elsewhere. On stderr: stdout is for results.
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// `what` is done to `of` things.
+    pub fn new(what: &str, of: usize) -> Progress {
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  ETA {eta}");
+        let style = style.expect("a template of ours").progress_chars("━╸─");
+        let bar = ProgressBar::new(of as u64).with_style(style);
+        bar.set_message(what.to_string());
+        Progress(bar)
+    }
+
+    pub fn at(&self, done: usize) {
+        self.0.set_position(done as u64);
+    }
+
+    /// A line above the bar.
+    pub fn say(&self, text: &str) {
+        self.0.suspend(|| eprintln!("{text}"));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
