@@ -121,7 +121,7 @@ proptest! {
 }
 
 /// One tensor of four, one step from rest: value after, and the scale of its gradient.
-fn golden(rule: Rule) -> (Vec<f32>, f32) {
+fn golden(rule: Rule) -> (Vec<f32>, f64) {
     let t = |values: &[f32]| Tensor::from_f32(&cpu(), [4], values).unwrap();
     let (p, g, v) = (
         t(&[0.5, -0.25, 1.0, 2.0]),
@@ -144,23 +144,23 @@ fn golden(rule: Rule) -> (Vec<f32>, f32) {
     };
     let (rates, _) = optimize::rates(&p, &g, &segments, &step).unwrap();
     optimize::step(&p, &g, &v, &segments, &step).unwrap();
-    (p.to_vec().unwrap(), rates.to_vec().unwrap()[0])
+    (p.to_vec().unwrap(), rates.to_vec().unwrap()[0] as f64)
 }
 
 #[test]
 fn lars_golden() {
     let (p, scale) = golden(Rule::Lars { trust: 1e-3 });
     assert!((scale - 0.004207425506).abs() < 1e-9, "{scale}");
-    let expected = [0.4979794260, -0.2540386236, 1.0060566732, 1.9919177039];
-    assert_close("values", &p, &expected, 1e-7);
+    let expected: [f64; 4] = [0.4979794260, -0.2540386236, 1.0060566732, 1.9919177039];
+    assert_close("values", &p, &expected.map(|p| p as f32), 1e-7);
 }
 
 #[test]
 fn larc_golden() {
     let (p, scale) = golden(Rule::Larc { trust: 1e-3 });
     assert!((scale - 0.004206356892).abs() < 1e-9, "{scale}");
-    let expected = [0.4979799392, -0.2540375979, 1.0060551349, 1.9919197567];
-    assert_close("values", &p, &expected, 1e-7);
+    let expected: [f64; 4] = [0.4979799392, -0.2540375979, 1.0060551349, 1.9919197567];
+    assert_close("values", &p, &expected.map(|p| p as f32), 1e-7);
 }
 
 /// A tensor of zeros, or without a gradient: the norms' quotient must not be taken.
