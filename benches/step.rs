@@ -14,24 +14,57 @@ fn all(c: &mut Criterion) {
         Ok("cuda") => (Device::cuda(0, Real::Bf16).expect("a GPU"), 16),
         _ => (Device::cpu(), 1),
     };
-    step(c, &device, "resnet18-cifar", Architecture::ResNet18, Stem::Cifar, [64 * scale, 32]);
-    step(c, &device, "resnet50", Architecture::ResNet50, Stem::ImageNet, [8 * scale, 224]);
-    step(c, &device, "tiny", Architecture::Tiny, Stem::Cifar, [256 * scale, 32]);
+    step(
+        c,
+        &device,
+        "resnet18-cifar",
+        Architecture::ResNet18,
+        Stem::Cifar,
+        [64 * scale, 32],
+    );
+    step(
+        c,
+        &device,
+        "resnet50",
+        Architecture::ResNet50,
+        Stem::ImageNet,
+        [8 * scale, 224],
+    );
+    step(
+        c,
+        &device,
+        "tiny",
+        Architecture::Tiny,
+        Stem::Cifar,
+        [256 * scale, 32],
+    );
 }
 
 /// Forward, the sum of squares' stand-in for a loss, and backward to every parameter.
-fn step(c: &mut Criterion, device: &Device, name: &str, arch: Architecture, stem: Stem, [n, s]: [usize; 2]) {
+fn step(
+    c: &mut Criterion,
+    device: &Device,
+    name: &str,
+    arch: Architecture,
+    stem: Stem,
+    [n, s]: [usize; 2],
+) {
     let mut layout = Layout::default();
     let network = ResNet::new(&mut layout, arch, stem, 1);
     let params = Params::new(device, &Arc::new(layout), 0).unwrap();
     let gradients = params.zeros().unwrap();
-    let x: Vec<f32> = (0..n * s * s * 3).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect();
+    let x: Vec<f32> = (0..n * s * s * 3)
+        .map(|i| (i % 251) as f32 / 125.0 - 1.0)
+        .collect();
     let x = Var::constant(Tensor::from_slice(device, [n, s, s, 3], &x).unwrap());
     let targets = Tensor::from_u32(device, [n], &vec![0; n]).unwrap();
 
     let mut group = c.benchmark_group("step");
     group.throughput(Throughput::Elements(n as u64));
-    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5));
     group.bench_function(name, |b| {
         b.iter(|| {
             let mut pass = Pass::train(&params);

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 /// Uniform in [-1, 1), a function of the tensor's number and the element's: SplitMix64's finaliser.
 fn hashed(tensor: u64, element: u64) -> f64 {
-    let z = element.wrapping_add(tensor << 32).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = element
+        .wrapping_add(tensor << 32)
+        .wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     let z = z ^ (z >> 31);
@@ -19,7 +21,10 @@ fn hashed(tensor: u64, element: u64) -> f64 {
 
 #[test]
 fn the_hash_is_the_one_the_numbers_were_made_with() {
-    for (j, expected) in [0.532603514678172, -0.7479379591580257, 0.401862483741414].iter().enumerate() {
+    for (j, expected) in [0.532603514678172, -0.7479379591580257, 0.401862483741414]
+        .iter()
+        .enumerate()
+    {
         assert!((hashed(1, j as u64) - expected).abs() < 1e-15);
     }
     assert!((hashed(0, 0) - 0.7666216164272852).abs() < 1e-15);
@@ -36,9 +41,13 @@ fn fill(entry: &Entry, number: u64) -> Vec<f32> {
                 let (ci, si, ri, ki) = (i % c, i / c % s, i / c / s % r, i / c / s / r);
                 ((ki * c + ci) * r + ri) * s + si
             };
-            (0..entry.len()).map(|i| (bound * v(at(i))) as f32).collect()
+            (0..entry.len())
+                .map(|i| (bound * v(at(i))) as f32)
+                .collect()
         }
-        _ if entry.name.ends_with("weight") => (0..entry.len()).map(|j| (1.0 + 0.2 * v(j)) as f32).collect(),
+        _ if entry.name.ends_with("weight") => (0..entry.len())
+            .map(|j| (1.0 + 0.2 * v(j)) as f32)
+            .collect(),
         _ => (0..entry.len()).map(|j| (0.2 * v(j)) as f32).collect(),
     }
 }
@@ -62,7 +71,10 @@ struct Golden {
 
 fn close(what: &str, found: f64, expected: f64, relative: f64) {
     let error = (found - expected).abs() / expected.abs().max(1e-3);
-    assert!(error <= relative, "{what}: found {found}, expected {expected}, off by {error:.1e}");
+    assert!(
+        error <= relative,
+        "{what}: found {found}, expected {expected}, off by {error:.1e}"
+    );
 }
 
 fn all_close(what: &str, found: &[f32], expected: &[f64], relative: f64) {
@@ -81,7 +93,10 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
     assert_eq!(layout.parameters().len(), golden.tensors);
     let params = Params::new(&device, &layout, 0).unwrap();
     for (i, entry) in layout.parameters().iter().enumerate() {
-        params.view(&params.values, entry).overwrite(&fill(entry, i as u64 + 1)).unwrap();
+        params
+            .view(&params.values, entry)
+            .overwrite(&fill(entry, i as u64 + 1))
+            .unwrap();
     }
 
     let (n, s, d) = (4, golden.size, network.features());
@@ -89,7 +104,9 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
         let (c, w, h, n) = (i % 3, i / 3 % s, i / 3 / s % s, i / 3 / s / s);
         ((n * 3 + c) * s + h) * s + w
     };
-    let x: Vec<f32> = (0..n * s * s * 3).map(|i| (1.5 * hashed(1000, nchw(i) as u64)) as f32).collect();
+    let x: Vec<f32> = (0..n * s * s * 3)
+        .map(|i| (1.5 * hashed(1000, nchw(i) as u64)) as f32)
+        .collect();
     let x = Var::constant(Tensor::from_slice(&device, [n, s, s, 3], &x).unwrap());
     let w: Vec<f32> = (0..n * d).map(|j| hashed(1001, j as u64) as f32).collect();
 
@@ -97,9 +114,19 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
     let f = network.forward(&mut pass, &x).unwrap();
     let features = f.value.to_vec().unwrap();
     all_close("features", &features, &golden.features, tight);
-    close("sum of features", features.iter().map(|&f| f as f64).sum(), golden.sum, tight);
+    close(
+        "sum of features",
+        features.iter().map(|&f| f as f64).sum(),
+        golden.sum,
+        tight,
+    );
     let loss = dot(&mut pass.tape, &f, &w);
-    close("loss", loss.value.item().unwrap() as f64, golden.loss, tight * 10.0);
+    close(
+        "loss",
+        loss.value.item().unwrap() as f64,
+        golden.loss,
+        tight * 10.0,
+    );
 
     let gradients = params.zeros().unwrap();
     pass.backward(&loss, &gradients).unwrap();
@@ -109,26 +136,62 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
         close(&format!("norm of d {name}"), norm_of(&g), norm, loose);
         close(&format!("d {name}[0]"), g[0] as f64, first, loose * 3.0);
     }
-    close("gradient norm", norm_of(&gradients.to_vec().unwrap()), golden.norm, loose);
+    close(
+        "gradient norm",
+        norm_of(&gradients.to_vec().unwrap()),
+        golden.norm,
+        loose,
+    );
 
     let statistic = |name: &str| {
         let entry = layout.statistics().iter().find(|e| e.name == name).unwrap();
         params.view(&params.statistics, entry).to_vec().unwrap()
     };
-    all_close("bn1.running_mean", &statistic("bn1.running_mean"), &golden.mean, 1e-3);
-    all_close("bn1.running_var", &statistic("bn1.running_var"), &golden.variance, tight);
-    all_close("last running_var", &statistic("layer4.1.bn2.running_var"), &golden.last_variance, tight);
-    let evaluated = network.forward(&mut Pass::evaluate(&params), &x).unwrap().value.to_vec().unwrap();
+    all_close(
+        "bn1.running_mean",
+        &statistic("bn1.running_mean"),
+        &golden.mean,
+        1e-3,
+    );
+    all_close(
+        "bn1.running_var",
+        &statistic("bn1.running_var"),
+        &golden.variance,
+        tight,
+    );
+    all_close(
+        "last running_var",
+        &statistic("layer4.1.bn2.running_var"),
+        &golden.last_variance,
+        tight,
+    );
+    let evaluated = network
+        .forward(&mut Pass::evaluate(&params), &x)
+        .unwrap()
+        .value
+        .to_vec()
+        .unwrap();
     all_close("evaluated", &evaluated, &golden.evaluated, tight * 10.0);
 }
 
 fn norm_of(values: &[f32]) -> f64 {
-    values.iter().map(|&v| v as f64 * v as f64).sum::<f64>().sqrt()
+    values
+        .iter()
+        .map(|&v| v as f64 * v as f64)
+        .sum::<f64>()
+        .sqrt()
 }
 
 /// <y, w>, recorded: the scalar whose gradient is w.
 fn dot(tape: &mut Tape, y: &Var, w: &[f32]) -> Var {
-    let sum: f64 = y.value.to_vec().unwrap().iter().zip(w).map(|(&y, &w)| y as f64 * w as f64).sum();
+    let sum: f64 = y
+        .value
+        .to_vec()
+        .unwrap()
+        .iter()
+        .zip(w)
+        .map(|(&y, &w)| y as f64 * w as f64)
+        .sum();
     let device = y.value.device();
     let w = Tensor::from_slice(device, y.value.shape().clone(), w).unwrap();
     assert_eq!(w.element(), Element::Real);
@@ -200,8 +263,17 @@ fn networks_have_torchvisions_sizes() {
         let network = ResNet::new(&mut layout, arch, stem, width);
         (layout.count(), network.features())
     };
-    assert_eq!(count(Architecture::ResNet18, Stem::ImageNet, 1), (11_176_512, 512));
-    assert_eq!(count(Architecture::ResNet18, Stem::Cifar, 1), (11_168_832, 512));
-    assert_eq!(count(Architecture::ResNet50, Stem::ImageNet, 1), (23_508_032, 2048));
+    assert_eq!(
+        count(Architecture::ResNet18, Stem::ImageNet, 1),
+        (11_176_512, 512)
+    );
+    assert_eq!(
+        count(Architecture::ResNet18, Stem::Cifar, 1),
+        (11_168_832, 512)
+    );
+    assert_eq!(
+        count(Architecture::ResNet50, Stem::ImageNet, 1),
+        (23_508_032, 2048)
+    );
     assert_eq!(count(Architecture::ResNet50, Stem::ImageNet, 2).1, 4096);
 }

@@ -20,8 +20,14 @@ impl Method for SimClr {
     /// NT-Xent, eq. 1: the mean over all 2n views of -log softmax(similarity)[positive].
     /// The views come stacked: rows i and i + n show the same image.
     fn loss(&mut self, pass: &mut Pass, batch: &Batch) -> Result<Var> {
-        let [views] = &batch.views[..] else { panic!("simclr: two views of one size") };
-        assert_eq!(views.dims()[0], 2 * batch.images, "simclr: two views an image");
+        let [views] = &batch.views[..] else {
+            panic!("simclr: two views of one size")
+        };
+        assert_eq!(
+            views.dims()[0],
+            2 * batch.images,
+            "simclr: two views an image"
+        );
         let h = self.encoder.forward(pass, &Var::constant(views.clone()))?; // (2n, features)
         let z = self.head.forward(pass, &h)?; // (2n, d)
         ops::nt_xent(&mut pass.tape, &z, self.temperature)

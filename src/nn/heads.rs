@@ -20,14 +20,32 @@ impl Projector {
         assert!(sizes.len() >= 2, "a head has an input and an output");
         let last = sizes.len() - 2;
         let hidden = (0..last).map(|i| {
-            let linear = Linear::new(layout, &format!("head.{i}"), [sizes[i], sizes[i + 1]], false);
-            (linear, BatchNorm::new(layout, &format!("head.{i}.norm"), sizes[i + 1]))
+            let linear = Linear::new(
+                layout,
+                &format!("head.{i}"),
+                [sizes[i], sizes[i + 1]],
+                false,
+            );
+            (
+                linear,
+                BatchNorm::new(layout, &format!("head.{i}.norm"), sizes[i + 1]),
+            )
         });
         let hidden = hidden.collect();
-        let output = Linear::new(layout, &format!("head.{last}"), [sizes[last], sizes[last + 1]], false);
+        let output = Linear::new(
+            layout,
+            &format!("head.{last}"),
+            [sizes[last], sizes[last + 1]],
+            false,
+        );
         let norm = format!("head.{last}.norm");
-        let output_norm = output_norm.then(|| BatchNorm::with(layout, &norm, sizes[last + 1], 1.0, false));
-        Projector { hidden, output, output_norm }
+        let output_norm =
+            output_norm.then(|| BatchNorm::with(layout, &norm, sizes[last + 1], 1.0, false));
+        Projector {
+            hidden,
+            output,
+            output_norm,
+        }
     }
 
     /// x (n, features) to (n, output).
@@ -38,6 +56,8 @@ impl Projector {
             x = norm.forward_relu(pass, &x)?;
         }
         let x = self.output.forward(pass, &x)?;
-        self.output_norm.as_ref().map_or(Ok(x.clone()), |norm| norm.forward(pass, &x))
+        self.output_norm
+            .as_ref()
+            .map_or(Ok(x.clone()), |norm| norm.forward(pass, &x))
     }
 }

@@ -17,10 +17,24 @@ pub struct Conv {
 
 impl Conv {
     /// A `window` x `window` convolution that keeps the size but for its stride. He initialisation, fan out.
-    pub fn new(layout: &mut Layout, name: &str, [c, k]: [usize; 2], window: usize, stride: u32) -> Conv {
-        let init = Init::Normal { fan: window * window * k };
+    pub fn new(
+        layout: &mut Layout,
+        name: &str,
+        [c, k]: [usize; 2],
+        window: usize,
+        stride: u32,
+    ) -> Conv {
+        let init = Init::Normal {
+            fan: window * window * k,
+        };
         let weight = layout.parameter(format!("{name}.weight"), [k, window, window, c], init);
-        Conv { weight, stride: Stride { stride, padding: (window / 2) as u32 } }
+        Conv {
+            weight,
+            stride: Stride {
+                stride,
+                padding: (window / 2) as u32,
+            },
+        }
     }
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
         let weight = pass.weight(self.weight);
@@ -43,11 +57,18 @@ impl BatchNorm {
     pub fn new(layout: &mut Layout, name: &str, channels: usize) -> BatchNorm {
         BatchNorm::with(layout, name, channels, 1.0, true)
     }
-    pub fn with(layout: &mut Layout, name: &str, channels: usize, scale: f32, shift: bool) -> BatchNorm {
+    pub fn with(
+        layout: &mut Layout,
+        name: &str,
+        channels: usize,
+        scale: f32,
+        shift: bool,
+    ) -> BatchNorm {
         let constant = Init::Constant;
         BatchNorm {
             scale: layout.parameter(format!("{name}.weight"), [channels], constant(scale)),
-            shift: shift.then(|| layout.parameter(format!("{name}.bias"), [channels], constant(0.0))),
+            shift: shift
+                .then(|| layout.parameter(format!("{name}.bias"), [channels], constant(0.0))),
             mean: layout.statistic(format!("{name}.running_mean"), [channels], 0.0),
             variance: layout.statistic(format!("{name}.running_var"), [channels], 1.0),
             channels,
@@ -88,8 +109,15 @@ pub struct Linear {
 
 impl Linear {
     /// Weight and bias uniform within 1 / sqrt(inputs).
-    pub fn new(layout: &mut Layout, name: &str, [inputs, outputs]: [usize; 2], bias: bool) -> Linear {
-        let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
+    pub fn new(
+        layout: &mut Layout,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        bias: bool,
+    ) -> Linear {
+        let init = Init::Uniform {
+            bound: 1.0 / (inputs as f32).sqrt(),
+        };
         Linear {
             weight: layout.parameter(format!("{name}.weight"), [outputs, inputs], init),
             bias: bias.then(|| layout.parameter(format!("{name}.bias"), [outputs], init)),
@@ -97,7 +125,9 @@ impl Linear {
     }
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
         let weight = pass.weight(self.weight);
-        let Some(bias) = self.bias else { return ops::linear(&mut pass.tape, x, &weight) };
+        let Some(bias) = self.bias else {
+            return ops::linear(&mut pass.tape, x, &weight);
+        };
         let bias = pass.vector(bias);
         ops::linear_bias(&mut pass.tape, x, &weight, &bias)
     }

@@ -12,9 +12,13 @@ const ALIGNMENT: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// Normal with variance 2 / fan: convolutions, fan = outputs x window (He et al. 2015, fan_out).
-    Normal { fan: usize },
+    Normal {
+        fan: usize,
+    },
     /// Uniform in (-bound, bound): linear layers, bound = 1 / sqrt(inputs).
-    Uniform { bound: f32 },
+    Uniform {
+        bound: f32,
+    },
     Constant(f32),
 }
 
@@ -62,7 +66,12 @@ impl Layout {
     }
     /// What batch norm remembers: no gradient reaches it.
     pub fn statistic(&mut self, name: String, shape: impl Into<Shape>, value: f32) -> StatisticId {
-        push(&mut self.statistics, name, shape.into(), Init::Constant(value));
+        push(
+            &mut self.statistics,
+            name,
+            shape.into(),
+            Init::Constant(value),
+        );
         StatisticId(self.statistics.len() - 1)
     }
     /// In the order they were declared, which is torchvision's.
@@ -88,14 +97,18 @@ impl Layout {
                 Init::Uniform { bound } => draws.uniform(-bound, bound),
                 Init::Constant(value) => value,
             };
-            values[entry.offset..][..entry.len()].iter_mut().for_each(|v| *v = draw());
+            values[entry.offset..][..entry.len()]
+                .iter_mut()
+                .for_each(|v| *v = draw());
         }
         values
     }
     pub(super) fn initial_statistics(&self) -> Vec<f32> {
         let mut values = vec![0.0; end(&self.statistics)];
         for entry in &self.statistics {
-            let Init::Constant(value) = entry.init else { unreachable!("statistics start constant") };
+            let Init::Constant(value) = entry.init else {
+                unreachable!("statistics start constant")
+            };
             values[entry.offset..][..entry.len()].fill(value);
         }
         values
@@ -103,12 +116,22 @@ impl Layout {
 }
 
 fn push(entries: &mut Vec<Entry>, name: String, shape: Shape, init: Init) {
-    assert!(entries.iter().all(|e| e.name != name), "{name} declared twice");
+    assert!(
+        entries.iter().all(|e| e.name != name),
+        "{name} declared twice"
+    );
     let offset = end(entries);
-    entries.push(Entry { name, shape, offset, init });
+    entries.push(Entry {
+        name,
+        shape,
+        offset,
+        init,
+    });
 }
 
 /// Floats up to and with the last entry's gap.
 fn end(entries: &[Entry]) -> usize {
-    entries.last().map_or(0, |e| (e.offset + e.len()).next_multiple_of(ALIGNMENT))
+    entries
+        .last()
+        .map_or(0, |e| (e.offset + e.len()).next_multiple_of(ALIGNMENT))
 }

@@ -27,17 +27,32 @@ pub struct Params {
 impl Params {
     /// First values drawn from `seed`.
     pub fn new(device: &Device, layout: &Arc<Layout>, seed: u64) -> Result<Params> {
-        Params::of(device, layout, &layout.initial(seed), &layout.initial_statistics())
+        Params::of(
+            device,
+            layout,
+            &layout.initial(seed),
+            &layout.initial_statistics(),
+        )
     }
 
-    fn of(device: &Device, layout: &Arc<Layout>, values: &[f32], statistics: &[f32]) -> Result<Params> {
+    fn of(
+        device: &Device,
+        layout: &Arc<Layout>,
+        values: &[f32],
+        statistics: &[f32],
+    ) -> Result<Params> {
         let values = Tensor::from_f32(device, [values.len()], values)?;
         let statistics = Tensor::from_f32(device, [statistics.len()], statistics)?;
         let reals = match device.real() {
             Real::F32 => values.as_real(),
             Real::Bf16 => copy::to_real(&values)?,
         };
-        Ok(Params { layout: layout.clone(), values, reals, statistics })
+        Ok(Params {
+            layout: layout.clone(),
+            values,
+            reals,
+            statistics,
+        })
     }
 
     /// The same numbers in memory of their own: MoCo's key encoder at the start.
@@ -82,7 +97,13 @@ pub struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(params: &'a Params, mode: Mode, records: bool) -> Pass<'a> {
         let leaves = vec![None; params.layout.parameters().len()];
-        Pass { tape: Tape::default(), params, mode, records, leaves }
+        Pass {
+            tape: Tape::default(),
+            params,
+            mode,
+            records,
+            leaves,
+        }
     }
     /// Recorded; batch norm uses and remembers the batch's statistics.
     pub fn train(params: &'a Params) -> Pass<'a> {
@@ -110,12 +131,26 @@ impl<'a> Pass<'a> {
     }
     fn leaf(&mut self, id: ParameterId, element: Element) -> Var {
         if let Some(var) = &self.leaves[id.0] {
-            assert_eq!(var.value.element(), element, "one parameter read as two types");
+            assert_eq!(
+                var.value.element(),
+                element,
+                "one parameter read as two types"
+            );
             return var.clone();
         }
-        let flat = if element == Element::Real { &self.params.reals } else { &self.params.values };
-        let value = self.params.view(flat, &self.params.layout.parameters()[id.0]);
-        let var = if self.records { self.tape.leaf(&value) } else { Var::constant(value) };
+        let flat = if element == Element::Real {
+            &self.params.reals
+        } else {
+            &self.params.values
+        };
+        let value = self
+            .params
+            .view(flat, &self.params.layout.parameters()[id.0]);
+        let var = if self.records {
+            self.tape.leaf(&value)
+        } else {
+            Var::constant(value)
+        };
         self.leaves[id.0] = Some(var.clone());
         var
     }
@@ -125,7 +160,10 @@ impl<'a> Pass<'a> {
             let entry = &self.params.layout.statistics()[id.0];
             self.params.view(&self.params.statistics, entry)
         };
-        Running { mean: view(mean), variance: view(variance) }
+        Running {
+            mean: view(mean),
+            variance: view(variance),
+        }
     }
     /// A constant vector (c), f32.
     pub fn constant_vector(&self, c: usize, value: f32) -> Result<Var> {

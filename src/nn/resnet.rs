@@ -18,11 +18,18 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    pub const ALL: [(&'static str, Architecture); 3] =
-        [("tiny", Architecture::Tiny), ("resnet18", Architecture::ResNet18), ("resnet50", Architecture::ResNet50)];
+    pub const ALL: [(&'static str, Architecture); 3] = [
+        ("tiny", Architecture::Tiny),
+        ("resnet18", Architecture::ResNet18),
+        ("resnet50", Architecture::ResNet50),
+    ];
 
     pub fn name(self) -> &'static str {
-        Architecture::ALL.iter().find(|(_, a)| *a == self).expect("listed").0
+        Architecture::ALL
+            .iter()
+            .find(|(_, a)| *a == self)
+            .expect("listed")
+            .0
     }
     /// Blocks of each stage.
     fn depths(self) -> &'static [usize] {
@@ -49,7 +56,11 @@ impl FromStr for Architecture {
     type Err = Error;
     fn from_str(name: &str) -> Result<Architecture> {
         let found = Architecture::ALL.iter().find(|(n, _)| *n == name);
-        found.map(|(_, a)| *a).ok_or_else(|| Error::Config(format!("unknown architecture `{name}`; there are tiny, resnet18, resnet50")))
+        found.map(|(_, a)| *a).ok_or_else(|| {
+            Error::Config(format!(
+                "unknown architecture `{name}`; there are tiny, resnet18, resnet50"
+            ))
+        })
     }
 }
 
@@ -83,7 +94,11 @@ impl ResNet {
     /// Declares the network in `layout`. `width` multiplies every channel count (SimCLR's 2x, 4x).
     pub fn new(layout: &mut Layout, arch: Architecture, stem: Stem, width: usize) -> ResNet {
         let base = arch.width() * width;
-        let (window, stride) = if stem == Stem::ImageNet { (7, 2) } else { (3, 1) };
+        let (window, stride) = if stem == Stem::ImageNet {
+            (7, 2)
+        } else {
+            (3, 1)
+        };
         let conv1 = Conv::new(layout, "conv1", [3, base], window, stride);
         let bn1 = BatchNorm::new(layout, "bn1", base);
         let (mut blocks, mut c) = (Vec::new(), base);
@@ -96,7 +111,13 @@ impl ResNet {
                 c = out;
             }
         }
-        ResNet { stem, conv1, bn1, blocks, features: c }
+        ResNet {
+            stem,
+            conv1,
+            bn1,
+            blocks,
+            features: c,
+        }
     }
 
     /// Numbers a feature vector has.
@@ -120,22 +141,52 @@ impl ResNet {
 
 impl Block {
     /// A block of `width` channels at `stride`, and how many it puts out.
-    fn new(layout: &mut Layout, name: &str, arch: Architecture, c: usize, width: usize, stride: u32) -> (Block, usize) {
-        let out = if arch.is_bottleneck() { 4 * width } else { width };
+    fn new(
+        layout: &mut Layout,
+        name: &str,
+        arch: Architecture,
+        c: usize,
+        width: usize,
+        stride: u32,
+    ) -> (Block, usize) {
+        let out = if arch.is_bottleneck() {
+            4 * width
+        } else {
+            width
+        };
         // (inputs, outputs, window, stride) of each convolution
         let shapes: &[(usize, usize, usize, u32)] = if arch.is_bottleneck() {
-            &[(c, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)]
+            &[
+                (c, width, 1, 1),
+                (width, width, 3, stride),
+                (width, out, 1, 1),
+            ]
         } else {
             &[(c, width, 3, stride), (width, width, 3, 1)]
         };
-        let layers = shapes.iter().enumerate().map(|(i, &(c, k, window, stride))| {
-            let conv = Conv::new(layout, &format!("{name}.conv{}", i + 1), [c, k], window, stride);
-            (conv, BatchNorm::new(layout, &format!("{name}.bn{}", i + 1), k))
-        });
+        let layers = shapes
+            .iter()
+            .enumerate()
+            .map(|(i, &(c, k, window, stride))| {
+                let conv = Conv::new(
+                    layout,
+                    &format!("{name}.conv{}", i + 1),
+                    [c, k],
+                    window,
+                    stride,
+                );
+                (
+                    conv,
+                    BatchNorm::new(layout, &format!("{name}.bn{}", i + 1), k),
+                )
+            });
         let layers = layers.collect();
         let downsample = (stride != 1 || c != out).then(|| {
             let conv = Conv::new(layout, &format!("{name}.downsample.0"), [c, out], 1, stride);
-            (conv, BatchNorm::new(layout, &format!("{name}.downsample.1"), out))
+            (
+                conv,
+                BatchNorm::new(layout, &format!("{name}.downsample.1"), out),
+            )
         });
         (Block { layers, downsample }, out)
     }
