@@ -30,11 +30,12 @@ proptest! {
                 augment_color::forward(&pixels, None, normalisation)?,
             ])
         });
-        conform_within(2e-5, 0.01, |device| {
+        // `jitter` by what becomes of it: in 0..255 the rounding of 255 would be large beside a small value.
+        let blurred = Recipe { blur_probability: 0.5, ..recipe };
+        conform_within(2e-5, 1.0, |device| {
             let pixels = Tensor::from_u8(device, [rows, h, w, 3], &pixels)?;
             let ids = Tensor::from_u32(device, [rows], &ids)?;
-            let table = augment_draw::draw(&ids, &recipe, seed, 0, 1)?;
-            Ok(vec![augment_color::jitter(&pixels, &table)?])
+            Ok(vec![augment::views(&pixels, &ids, &blurred, seed, 0, 1)?])
         });
     }
 
