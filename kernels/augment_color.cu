@@ -61,7 +61,8 @@ DEVICE float mean_at_contrast(const u8* x, const float* table, u32 pixels) {
   while (before < 4 && u32(table[TABLE_ORDER + before]) != OP_CONTRAST) before++;
   if (before == 4) return 0.0f;  // the whole block leaves
   float sum = 0.0f;
-  for (u32 i = threadIdx.x; i < pixels; i += blockDim.x) sum += luma(jittered(pixel_at(x, i), table, before, 0.0f));
+  for (u32 i = threadIdx.x; i < pixels; i += blockDim.x)
+    sum += luma(jittered(pixel_at(x, i), table, before, 0.0f));
   return block_sum(sum) / float(pixels);
 }
 

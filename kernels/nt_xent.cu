@@ -36,7 +36,8 @@ DEVICE void load_tile(float* tile, u32 n, const Normalised& zhat, u32 first, u32
 
 // This thread's 2 x 4 of the cosines of rows `row` .. + 32 with rows `col` .. + 64: rows y, y + 16 and
 // columns x, x + 16, x + 32, x + 48 of the tile.
-DEVICE void cosines(float (&cosine)[2][4], float* a_tile, float* b_tile, const Normalised& zhat, u32 row, u32 col) {
+DEVICE void cosines(float (&cosine)[2][4], float* a_tile, float* b_tile, const Normalised& zhat, u32 row,
+                    u32 col) {
   const u32 x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
 #pragma unroll
   for (u32 i = 0; i < 2; i++)
@@ -72,7 +73,9 @@ DEVICE void add_exponentials(float& most, float& sum, float other_most, float ot
 // z (rows, d), inv_norm (rows); lse (rows): log of the sum over j != i of exp(s_ij); positive (rows):
 // s of row i and its other view. s = cosine / temperature. A block owns 32 rows and walks all columns;
 // each thread keeps a running maximum and sum for its share of them, and 16 lanes merge at the end.
-struct NtXentForward { const real* z; const float* inv_norm; float* lse; float* positive; u32 rows, d; float temperature; };
+struct NtXentForward {
+  const real* z; const float* inv_norm; float* lse; float* positive; u32 rows, d; float temperature;
+};
 
 KERNEL_BOUNDS(nt_xent_forward, NtXentForward, 256) {
   SHARED_ARRAY(float, a_tile, TILE_ROWS * PITCH);
@@ -125,7 +128,10 @@ KERNEL(nt_xent_loss, NtXentLoss) {
 // where <zhat_i, dzhat_i> needs no dzhat: it is the same sum over G_ij cosine_ij.
 // z, dz (rows, d); inv_norm, lse (rows); dy (1). A block owns 32 rows x 128 of d, so that its sums stay
 // in registers; d above 128 makes the similarities once for each 128.
-struct NtXentBackward { const real* z; const float* inv_norm; const float* lse; const float* dy; real* dz; u32 rows, d; float temperature; };
+struct NtXentBackward {
+  const real* z; const float* inv_norm; const float* lse; const float* dy; real* dz;
+  u32 rows, d; float temperature;
+};
 
 // This thread's 2 x 4 of G, from its cosines; `along` += G cosine, row by row.
 DEVICE void weights(float* g_tile, float (&along)[2], const float (&cosine)[2][4], const NtXentBackward& p,

@@ -1,1 +1,279 @@
+//! The program as its user meets it: what it says, how it ends, what it leaves behind.
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
 
+const TINY: [&str; 16] = [
+    "synthetic:48:16",
+    "--val",
+    "synthetic-val:20:16",
+    "--device",
+    "cpu",
+    "--batch",
+    "8",
+    "--steps",
+    "8",
+    "--log-every",
+    "4",
+    "--set",
+    "method.head_hidden=32",
+    "--set",
+    "method.head_out=16",
+    "--workers=1",
+];
+
+fn selfsame() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_selfsame"))
+}
+
+fn train(out: &Path, more: &[&str]) -> Command {
+    let mut command = selfsame();
+    command.arg("train").args(TINY).args(more);
+    command.arg("--out").arg(out);
+    command
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// That `command` ends with `code` having said each of `words`.
+#[track_caller]
+fn ends(command: &mut Command, code: i32, words: &[&str]) -> String {
+    let output = command.output().unwrap();
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for word in words {
+        assert!(text.contains(word), "no `{word}` in:\n{text}");
+    }
+    text
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], code: i32, words: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut command = selfsame();
+    command.arg("train").args(arguments).arg("--out").arg(&out);
+    ends(&mut command, code, words);
+    assert!(!out.exists(), "an error leaves no folder behind");
+}
+
+#[test]
+fn a_run_ends_with_neighbours_weights_and_what_to_do_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let text = ends(
+        &mut train(&out, &[]),
+        0,
+        &["Done: 8 steps", "before", "Next  "],
+    );
+    assert!(
+        text.contains("step=4 ") && text.contains("step=8 "),
+        "{text}"
+    );
+    for file in [
+        "config.toml",
+        "env.json",
+        "data.json",
+        "bad_images.jsonl",
+        "checkpoints/LATEST",
+        "checkpoints/step-00000008/meta.json",
+        "exports/encoder.safetensors",
+    ] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    let metrics = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    assert_eq!(metrics.lines().count(), 2);
+    assert!(!out.join("LOCK").exists());
+
+    ends(
+        &mut train(&out, &[]),
+        2,
+        &["is not empty", "selfsame resume"],
+    );
+    ends(
+        selfsame().arg("resume").arg(&out),
+        2,
+        &["has done its 8 steps"],
+    );
+}
+
+/// A run stopped by its time and one never stopped leave the same weights.
+#[test]
+fn time_and_signals_end_a_run_with_75_and_resume_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    ends(&mut train(&whole, &[]), 0, &[]);
+    ends(
+        &mut train(&parts, &["--max-time", "0s"]),
+        75,
+        &["Stopped after step 0 of 8", "--max-time", "selfsame resume"],
+    );
+
+    let mut resumed = selfsame();
+    resumed.arg("resume").arg(&parts);
+    let piped = resumed
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = piped.id().to_string();
+    while !fs::read_to_string(parts.join("metrics.jsonl")).is_ok_and(|m| m.contains("\"step\":4")) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Command::new("kill").args(["-USR1", &pid]).status().unwrap();
+    let output = piped.wait_with_output().unwrap();
+    if output.status.code() != Some(0) {
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(75), "{text}");
+        assert!(text.contains("SIGUSR1 received"), "{text}");
+        ends(selfsame().arg("resume").arg(&parts), 0, &["done"]);
+    }
+    let weights = |run: &Path| fs::read(run.join("exports/encoder.safetensors")).unwrap();
+    assert!(weights(&whole) == weights(&parts), "the weights differ");
+}
+
+/// Killed while it saves at every step: whatever is on the disk, it resumes, to the same weights.
+#[test]
+fn a_killed_run_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    ends(&mut train(&whole, &[]), 0, &[]);
+    let mut child = train(&killed, &["--checkpoint-every", "1step"])
+        .spawn()
+        .unwrap();
+    let at_step = |step: u64| killed.join(format!("checkpoints/step-{step:08}"));
+    for step in [1, 3, 5] {
+        while !at_step(step).exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(7 * step));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = selfsame().arg("resume").arg(&killed).spawn().unwrap();
+    }
+    let status = child.wait().unwrap();
+    assert!([Some(0), Some(2)].contains(&status.code()), "{status}"); // 2: it had been done
+    let weights = |run: &Path| fs::read(run.join("checkpoints/step-00000008/state.safetensors"));
+    assert!(weights(&whole).unwrap() == weights(&killed).unwrap());
+}
+
+/// No file may grow over 64 kB: as a full disk, to a checkpoint.
+#[test]
+fn a_full_disk_does_not_stop_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let inner = train(&out, &["--checkpoint-every", "2steps"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 128; exec \"$@\"", "sh"]);
+    limited.arg(inner.get_program()).args(inner.get_args());
+    ends(
+        &mut limited,
+        6,
+        &[
+            "step 2 was not saved, training goes on",
+            "step=8 ",
+            "error[file]",
+        ],
+    );
+    let left: Vec<_> = fs::read_dir(out.join("checkpoints")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    ends(&mut train(&out, &["--checkpoint-every", "4steps"]), 0, &[]);
+    let state = |step: u64| out.join(format!("checkpoints/step-{step:08}/state.safetensors"));
+    let mut bytes = fs::read(state(8)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(state(8), bytes).unwrap();
+    let words = ["step-00000008 is damaged (state.safetensors: checksum); using step-00000004"];
+    ends(selfsame().arg("resume").arg(&out), 0, &words);
+
+    for step in [4, 8] {
+        fs::write(state(step), "").unwrap();
+    }
+    let words = [
+        "error[checkpoint]",
+        "no checkpoint is usable",
+        "step-00000004",
+    ];
+    ends(
+        selfsame().args(["resume", "--steps", "10"]).arg(&out),
+        6,
+        &words,
+    );
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused_with_a_way_out() {
+    refused(&[], 3, &["no images named"]);
+    refused(&["/nowhere/at/all"], 3, &["/nowhere/at/all"]);
+    refused(
+        &["synthetic", "--arch", "resnet5"],
+        2,
+        &[
+            "unknown value `resnet5` (--arch)",
+            "did you mean `resnet50`?",
+        ],
+    );
+    refused(
+        &["synthetic", "--preset", "simclr-cifr"],
+        2,
+        &[
+            "unknown preset `simclr-cifr`",
+            "did you mean `simclr-cifar`?",
+        ],
+    );
+    refused(
+        &["synthetic:100:16", "--device", "cpu", "--batch", "256"],
+        3,
+        &["a batch of 256 cannot be drawn from 100 images", "--batch"],
+    );
+    refused(
+        &["synthetic", "--set", "schedule.learning_rate=1"],
+        2,
+        &[
+            "unknown key `learning_rate`",
+            "did you mean `lr` in [optimize]?",
+        ],
+    );
+    refused(
+        &["synthetic", "--device", "gpu"],
+        2,
+        &["unknown device `gpu`"],
+    );
+    refused(&["synthetic", "--epoch", "3"], 2, &["--epochs"]);
+    let no_run = ["resume", "/nowhere/at/all"];
+    ends(selfsame().args(no_run), 2, &["is no run", "selfsame train"]);
+}
+
+#[test]
+fn cuda_without_a_driver_is_an_error_of_the_environment() {
+    if Path::new("/dev/nvidiactl").exists() {
+        return; // there is a driver here
+    }
+    refused(
+        &["synthetic", "--device", "cuda"],
+        4,
+        &["error[env]", "--device cpu"],
+    );
+}
+
+#[test]
+fn help_is_grouped_and_has_examples() {
+    let words = ["Data:", "Method:", "Schedule:", "Output:", "Examples:"];
+    ends(selfsame().args(["train", "--help"]), 0, &words);
+    ends(
+        &mut selfsame(),
+        2,
+        &["selfsame train synthetic --out runs/first"],
+    );
+}

@@ -5,7 +5,7 @@ use selfsame::{
     Device, Result, Tensor,
     device::{EmulatorOptions, Kernel, Ptr, Real, kernels::*},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Two blocks of 128 threads.
 const N: usize = 256;
@@ -16,14 +16,34 @@ fn input() -> Vec<f32> {
     (0..N).map(|i| (i * 7 % 31) as f32).collect()
 }
 
-fn device(seed: u64, workers: usize) -> Device {
-    let patience = Duration::from_millis(60);
+/// What a launch is run with; without checks, a bug shows only in what the schedule makes of it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Mode {
+    Plain,
+    Checked,
+}
+
+/// The modes of this build.
+fn modes() -> &'static [Mode] {
+    let modes = &[Mode::Plain, Mode::Checked];
+    if EmulatorOptions::can_check() {
+        modes
+    } else {
+        &modes[..1]
+    }
+}
+
+fn device(mode: Mode, seed: u64, workers: usize) -> Device {
+    // One worker waits for itself only; two wait for each other, on a machine that may be busy.
+    let patience = Duration::from_millis(if workers == 1 { 100 } else { 20_000 });
+    let check = mode == Mode::Checked;
     Device::emulated_with(
         Real::F32,
         EmulatorOptions {
             seed,
             workers,
             patience,
+            check,
         },
     )
 }
@@ -40,44 +60,66 @@ fn launch<K: Kernel>(device: &Device, kernel: fn(Ptr, Ptr) -> K) -> Result<Vec<f
 #[track_caller]
 fn sound<K: Kernel>(kernel: fn(Ptr, Ptr) -> K, expected: Expected) {
     let expected = expected(&input());
-    for seed in 0..200 {
-        let found = launch(&device(seed, 1 + seed as usize % 2), kernel);
-        let found = found.unwrap_or_else(|why| panic!("{}: {why}", K::INFO.name));
-        assert_eq!(found, expected, "{}, seed {seed}", K::INFO.name);
+    for &mode in modes() {
+        for seed in 0..200 {
+            let found = launch(&device(mode, seed, 1 + seed as usize % 2), kernel);
+            let found = found.unwrap_or_else(|why| panic!("{}: {why}", K::INFO.name));
+            assert_eq!(found, expected, "{}, {mode:?}, seed {seed}", K::INFO.name);
+        }
     }
 }
 
-/// Every schedule fails; every message has all of `words`, and its seed.
+/// Every schedule fails in every mode; every message has all of `words`, and its seed.
 #[track_caller]
 fn refused<K: Kernel>(kernel: fn(Ptr, Ptr) -> K, words: &[&str]) {
-    refused_in(50, kernel, words);
+    for &mode in modes() {
+        refused_in(mode, 50, kernel, words);
+    }
 }
 
 #[track_caller]
-fn refused_in<K: Kernel>(seeds: u64, kernel: fn(Ptr, Ptr) -> K, words: &[&str]) {
+fn refused_in<K: Kernel>(mode: Mode, seeds: u64, kernel: fn(Ptr, Ptr) -> K, words: &[&str]) {
+    if !modes().contains(&mode) {
+        return eprintln!("skipped: this build cannot check accesses");
+    }
     for seed in 0..seeds {
         let name = K::INFO.name;
-        let found = launch(&device(seed, 1), kernel);
+        let found = launch(&device(mode, seed, 1), kernel);
         let why = found
-            .expect_err(&format!("{name}, seed {seed}"))
+            .expect_err(&format!("{name}, {mode:?}, seed {seed}"))
             .to_string();
         for word in words.iter().chain([&name, &&*format!("seed {seed}: ")]) {
-            assert!(why.contains(word), "{name}: no `{word}` in: {why}");
+            assert!(
+                why.contains(word),
+                "{name}, {mode:?}: no `{word}` in: {why}"
+            );
         }
         if seed == 0 {
-            println!("{why}");
+            println!("{mode:?}: {why}");
         }
     }
 }
 
-/// Every schedule gives a wrong result; `at_least` says how many of 50 do where not all can.
+/// Every schedule gives a wrong result where nothing is checked; where all is, it is a race.
 #[track_caller]
-fn wrong<K: Kernel>(at_least: usize, kernel: fn(Ptr, Ptr) -> K, expected: Expected) {
+fn race<K: Kernel>(kernel: fn(Ptr, Ptr) -> K, expected: Expected) {
+    wrong(Mode::Plain, kernel, expected);
+    let words = [
+        "race, shared array",
+        "bytes, at offset",
+        "by thread",
+        "at planted.cu:",
+    ];
+    refused_in(Mode::Checked, 50, kernel, &words);
+}
+
+#[track_caller]
+fn wrong<K: Kernel>(mode: Mode, kernel: fn(Ptr, Ptr) -> K, expected: Expected) {
     let expected = expected(&input());
-    let is_wrong = |seed: &u64| launch(&device(*seed, 1), kernel).map_or(true, |y| y != expected);
-    let caught = (0..50).filter(is_wrong).count();
-    println!("{}: {caught} of 50", K::INFO.name);
-    assert!(caught >= at_least, "{}: only {caught} of 50", K::INFO.name);
+    for seed in 0..50 {
+        let found = launch(&device(mode, seed, 1), kernel).unwrap();
+        assert_ne!(found, expected, "{}, {mode:?}, seed {seed}", K::INFO.name);
+    }
 }
 
 fn same(x: &[f32]) -> Vec<f32> {
@@ -117,8 +159,8 @@ fn sound_kernels_raise_no_alarm() {
 }
 
 /// What `kernel` made of zeros, as bits.
-fn counters<K: Kernel>(seed: u64, kernel: fn(Ptr, Ptr) -> K) -> Vec<u32> {
-    let device = device(seed, 1 + seed as usize % 2);
+fn counters<K: Kernel>(mode: Mode, seed: u64, kernel: fn(Ptr, Ptr) -> K) -> Vec<u32> {
+    let device = device(mode, seed, 1 + seed as usize % 2);
     let y = Tensor::from_f32(&device, [N], &[0.0; N]).unwrap();
     device.launch(kernel(Ptr::NULL, y.ptr())).unwrap();
     y.to_vec().unwrap().iter().map(|c| c.to_bits()).collect()
@@ -126,100 +168,155 @@ fn counters<K: Kernel>(seed: u64, kernel: fn(Ptr, Ptr) -> K) -> Vec<u32> {
 
 #[test]
 fn atomics_lose_nothing() {
-    for seed in 0..200 {
-        let found = counters(seed, |x, y| SoundCount { x, y });
-        assert_eq!(found[..8], [256, 64, 64, 64, 64, 255, 1, 2], "seed {seed}");
+    for (&mode, seed) in modes()
+        .iter()
+        .flat_map(|mode| (0..200).map(move |seed| (mode, seed)))
+    {
+        let found = counters(mode, seed, |x, y| SoundCount { x, y });
+        assert_eq!(
+            found[..8],
+            [256, 64, 64, 64, 64, 255, 1, 2],
+            "{mode:?}, seed {seed}"
+        );
     }
 }
 
 #[test]
 fn locks_keep_others_out() {
-    for seed in 0..50 {
-        let found = counters(seed, |x, y| SoundLock { x, y });
-        assert_eq!(found[..3], [0, 256f32.to_bits(), 256], "seed {seed}");
+    for (&mode, seed) in modes()
+        .iter()
+        .flat_map(|mode| (0..50).map(move |seed| (mode, seed)))
+    {
+        let found = counters(mode, seed, |x, y| SoundLock { x, y });
+        assert_eq!(
+            found[..3],
+            [0, 256f32.to_bits(), 256],
+            "{mode:?}, seed {seed}"
+        );
     }
 }
 
 #[test]
-fn what_depends_on_the_schedule_comes_out_wrong() {
-    wrong(50, |x, y| NoBarrier { x, y }, block_sums);
-    wrong(50, |x, y| NoSecondBarrier { x, y }, rotations);
-    wrong(50, |x, y| NoSyncwarp { x, y }, neighbours);
-    wrong(50, |x, y| Unwritten { x, y }, same);
-    wrong(50, |x, y| UnsetShared { x, y }, same);
+fn races_are_found() {
+    race(|x, y| NoBarrier { x, y }, block_sums);
+    race(|x, y| NoSecondBarrier { x, y }, rotations);
+    race(|x, y| NoSyncwarp { x, y }, neighbours);
+}
+
+#[test]
+fn what_nobody_wrote_is_not_a_number() {
+    for &mode in modes() {
+        wrong(mode, |x, y| Unwritten { x, y }, same);
+        wrong(mode, |x, y| UnsetShared { x, y }, same);
+    }
 }
 
 #[test]
 fn memory_ends_where_it_ends() {
-    let past = "at offset 1024 of an allocation of 1024 bytes";
-    refused(
-        |x, y| WritePastEnd { x, y },
-        &[past, "block (1,0,0), thread (127,0,0)", "planted.cu:"],
-    );
-    refused(
-        |x, y| ReadPastEnd { x, y },
-        &[past, "block (1,0,0), thread (127,0,0)", "planted.cu:"],
-    );
+    let past = [
+        "at offset 1024 of an allocation of 1024 bytes",
+        "(1,0,0), thread (127,0,0)",
+        "planted.cu:",
+    ];
+    refused(|x, y| WritePastEnd { x, y }, &past);
+    refused(|x, y| ReadPastEnd { x, y }, &past);
     refused(
         |x, y| WriteBeforeStart { x, y },
-        &["device memory written", "at offset -"],
+        &["device memory", "at offset -4 of"],
+    );
+    let before = [
+        "write of 4 bytes",
+        "block (0,0,0), thread (0,0,0)",
+        "planted.cu:",
+    ];
+    refused_in(Mode::Checked, 50, |x, y| WriteBeforeStart { x, y }, &before);
+    let not_given = [
+        "read of 4 bytes",
+        "which the kernel was not given",
+        "planted.cu:",
+    ];
+    refused_in(
+        Mode::Checked,
+        50,
+        |x, y| NotPassed { x, y: !y.0 },
+        &not_given,
     );
 }
 
 #[test]
 fn shared_memory_ends_where_it_ends() {
-    refused(
+    let words = ["shared array \"tile\" of 400 bytes", "at offset 4"];
+    refused(|x, y| SharedOverrun { x, y }, &words);
+    refused_in(
+        Mode::Checked,
+        50,
         |x, y| SharedOverrun { x, y },
-        &["\"tile\" of 400 bytes", "at offset 400"],
+        &["write of 4 bytes", "planted.cu:"],
     );
-    refused(
+    let words = ["dynamic shared memory of 512 bytes", "at offset 512"];
+    refused(|x, y| DynamicOverrun { x, y }, &words);
+    refused_in(
+        Mode::Checked,
+        50,
         |x, y| DynamicOverrun { x, y },
-        &["dynamic shared memory of 512 bytes", "at offset 512"],
+        &["planted.cu:"],
     );
 }
 
 #[test]
 fn faults_are_errors() {
-    refused(|x, y| LargeFrame { x, y }, &["the stack", "thread ("]);
+    refused(
+        |x, y| LargeFrame { x, y },
+        &["the stack", "thread (", "planted.cu:"],
+    );
     refused(
         |x, y| DivideByZero { x, y },
-        &["division by zero", "planted.cu:"],
+        &["an integer division by zero", "planted.cu:"],
+    );
+}
+
+#[test]
+fn undefined_is_an_error() {
+    let words = ["an address that is not aligned", "planted.cu:"];
+    refused_in(Mode::Checked, 50, |x, y| Misaligned { x, y }, &words);
+    refused_in(
+        Mode::Checked,
+        50,
+        |x, y| WideShift { x, y },
+        &["a shift by more", "planted.cu:"],
+    );
+    refused_in(
+        Mode::Checked,
+        50,
+        |x, y| LocalIndex { x, y },
+        &["an index outside", "planted.cu:"],
     );
 }
 
 #[test]
 fn a_block_has_the_threads_it_was_built_for() {
-    refused_in(
-        1,
-        |x, y| TooManyThreads { x, y },
-        &["more threads than its bounds allow", "planted.cu:"],
-    );
+    let words = ["more threads than its bounds allow", "planted.cu:"];
+    refused(|x, y| TooManyThreads { x, y }, &words);
 }
 
 #[test]
 fn nobody_waits_for_ever() {
-    refused(
-        |x, y| NamedDeadlock { x, y },
-        &[
-            "deadlock",
-            "0..=95 wait at barrier 1, at planted.cu:",
-            "(96 of 128 arrived)",
-            "96..=127 exited",
-        ],
-    );
+    let words = [
+        "deadlock: threads 0..=95 wait at barrier 1, at planted.cu:",
+        "(96 of 128 arrived); threads 96..=127 exited",
+    ];
+    refused(|x, y| NamedDeadlock { x, y }, &words);
     refused(
         |x, y| DivergentBarrier { x, y },
         &["divergent", "planted.cu:"],
     );
-    refused(
-        |x, y| ShuffleAndBarrier { x, y },
-        &[
-            "deadlock",
-            "wait at barrier 0",
-            "wait in a shuffle",
-            "planted.cu:",
-        ],
-    );
+    let words = [
+        "deadlock",
+        "wait at barrier 0",
+        "wait in a shuffle",
+        "planted.cu:",
+    ];
+    refused(|x, y| ShuffleAndBarrier { x, y }, &words);
     refused(|x, y| ShuffleMask { x, y }, &["a shuffle", "exited"]);
     refused(
         |x, y| ShuffleAndVote { x, y },
@@ -229,12 +326,20 @@ fn nobody_waits_for_ever() {
 
 #[test]
 fn nothing_runs_for_ever() {
-    refused_in(5, |x, y| EndlessLoop { x, y }, &["endless", "planted.cu:"]);
-    refused_in(
-        5,
-        |x, y| EndlessLock { x, y },
-        &["poll for what does not come"],
-    );
+    for &mode in modes() {
+        refused_in(
+            mode,
+            3,
+            |x, y| EndlessLoop { x, y },
+            &["endless", "planted.cu:"],
+        );
+        refused_in(
+            mode,
+            3,
+            |x, y| EndlessLock { x, y },
+            &["poll for what does not come"],
+        );
+    }
 }
 
 /// The same seed is the same schedule, so that a failure can be looked at again.
@@ -242,9 +347,42 @@ fn nothing_runs_for_ever() {
 fn a_seed_repeats_itself() {
     for seed in 0..20 {
         let [a, b] = [0, 1].map(|_| {
-            let y = launch(&device(seed, 1), |x, y| NoSecondBarrier { x, y }).unwrap();
+            let y = launch(&device(Mode::Plain, seed, 1), |x, y| NoSecondBarrier {
+                x,
+                y,
+            })
+            .unwrap();
             y.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
         });
         assert_eq!(a, b, "seed {seed}");
+    }
+}
+
+/// `cargo test --release --features emulator --test emulator -- --ignored --nocapture` says what it costs.
+#[test]
+#[ignore = "a measurement"]
+fn costs() {
+    cost("a thread without barriers", 1, |x, y| Unwritten { x, y });
+    cost("a barrier, and two accesses", 16, |x, y| SoundRotation {
+        x,
+        y,
+    });
+    cost("a shuffle or a vote", 9, |x, y| SoundScan { x, y });
+}
+
+/// The fastest of many launches, for each of `times` in each thread.
+fn cost<K: Kernel>(what: &str, times: u32, kernel: fn(Ptr, Ptr) -> K) {
+    for &mode in modes() {
+        let device = device(mode, 0, 1);
+        let x = Tensor::from_f32(&device, [N], &input()).unwrap();
+        let y = Tensor::from_f32(&device, [N], &input()).unwrap();
+        let time = || {
+            let start = Instant::now();
+            device.launch(kernel(x.ptr(), y.ptr())).unwrap();
+            start.elapsed()
+        };
+        let fastest = (0..2000).map(|_| time()).min().unwrap_or_default();
+        let each = fastest.as_nanos() as f64 / (N as u32 * times) as f64;
+        println!("{what}, {mode:?}: {each:.0} ns");
     }
 }

@@ -1,1 +1,332 @@
+//! Training as a whole: what survives a stop, a crash, a damaged file; and that nothing but the seed
+//! and the step decides the weights.
+use selfsame::{
+    Device, Error,
+    config::{Config, Layers},
+    data::Dataset,
+    random::{Draws, Purpose},
+    train::{
+        checkpoint::{self, Numbers, Saved, Stamp, State},
+        log::Log,
+        run::Run,
+        stop::Stop,
+        trainer::{Outcome, Trainer},
+    },
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use xxhash_rust::xxh3::xxh3_64;
 
+/// 6 steps an epoch, 9 in all.
+fn config(images: &str, assignments: &[&str]) -> Config {
+    let mut layers = Layers::default();
+    layers.preset("tiny").unwrap();
+    let own = [
+        "encoder.image_size=16",
+        "method.head_hidden=32",
+        "method.head_out=16",
+        "augment.blur=0.5",
+        "schedule.batch=8",
+        "schedule.steps=9",
+        "schedule.warmup_epochs=0.5",
+        "engine.device=cpu",
+        "data.workers=2",
+    ];
+    for assignment in own.iter().chain(assignments) {
+        layers.assign(assignment).unwrap();
+    }
+    let images = vec![images.to_string()];
+    layers.set("IMAGES", "data.images", images).unwrap();
+    layers.finish().unwrap()
+}
+
+/// All on the device as one block.
+const SMALL: &str = "synthetic:48:16";
+
+/// 48 images of several sizes, too large to be held: the loader feeds them.
+fn photographs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..48u32 {
+        let mut draws = Draws::new(1, Purpose::Synthetic, 0, number, 0);
+        let (width, height) = (70 + draws.below(20), 70 + draws.below(20));
+        let mut file = format!("P6 {width} {height} 255\n").into_bytes();
+        file.extend((0..3 * width * height).map(|_| draws.bits() as u8));
+        fs::write(folder.path().join(format!("{number}.ppm")), file).unwrap();
+    }
+    folder
+}
+
+struct Trained {
+    outcome: Outcome,
+    /// Of the newest checkpoint.
+    state: State,
+}
+
+/// Trains in `folder` from its newest checkpoint, if there is one, to `stop_at` or the end.
+fn train(folder: &Path, config: &Config, stop_at: Option<u64>) -> Result<Trained, Error> {
+    let dataset = Arc::new(Dataset::open(&config.data.images, config.schedule.seed)?);
+    let mut trainer = Trainer::new(&Device::cpu(), config, &dataset)?;
+    let checkpoints = folder.join("checkpoints");
+    if checkpoints.exists() {
+        assert_eq!(trainer.restore(&checkpoints)?, Vec::<String>::new());
+    }
+    let mut log = Log::open(folder, 3, trainer.step, trainer.schedule.steps)?;
+    let stop = stop_at.map_or(Stop::never(), Stop::before);
+    let outcome = trainer.run(&checkpoints, &mut log, &stop)?;
+    let (meta, state, _) = checkpoint::newest(&checkpoints)?;
+    assert_eq!(meta.step, trainer.step);
+    Ok(Trained { outcome, state })
+}
+
+fn assert_resumes_bit_for_bit(images: &str, stops: &[u64]) {
+    let config = config(images, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let whole = train(folder.path(), &config, None).unwrap();
+    assert_eq!(whole.outcome, Outcome::Done);
+
+    let folder = tempfile::tempdir().unwrap();
+    for &stop in stops {
+        let part = train(folder.path(), &config, Some(stop)).unwrap();
+        assert_eq!(part.outcome, Outcome::Stopped("asked to".into()));
+    }
+    let resumed = train(folder.path(), &config, None).unwrap();
+    assert!(
+        resumed.state == whole.state,
+        "{images}: stopped at {stops:?}, the state differs"
+    );
+}
+
+#[test]
+fn a_resumed_run_is_the_unbroken_one_bit_for_bit() {
+    assert_resumes_bit_for_bit(SMALL, &[4, 7]); // within the first epoch and the second
+    let photographs = photographs();
+    let images = photographs.path().to_str().unwrap();
+    assert_resumes_bit_for_bit(images, &[6]); // between them
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let photographs = photographs();
+    let images = photographs.path().to_str().unwrap();
+    let hash = |workers: usize| {
+        let workers = format!("data.workers={workers}");
+        let config = config(images, &["schedule.steps=4", &workers]);
+        let folder = tempfile::tempdir().unwrap();
+        let state = train(folder.path(), &config, None).unwrap().state;
+        let Numbers::F32(values) = &state["conv1.weight"].numbers else {
+            panic!("weights are f32");
+        };
+        let bits: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        xxh3_64(&bits)
+    };
+    let hashes = [1, 2, 4].map(hash);
+    assert_eq!(hashes, [hashes[0]; 3]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_spoils_no_checkpoint() {
+    let config = config(
+        SMALL,
+        &["optimize.lr=1e30", "output.checkpoint_every=1steps"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let Err(error) = train(folder.path(), &config, None) else {
+        panic!("it learned");
+    };
+    assert_eq!(error.exit_code(), 7);
+    assert!(error.to_string().contains("step "), "{error}");
+    let (_, state, _) = checkpoint::newest(&folder.path().join("checkpoints")).unwrap();
+    for (name, saved) in state {
+        let Numbers::F32(values) = saved.numbers else {
+            continue;
+        };
+        assert!(values.iter().all(|v| v.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn other_images_or_another_configuration_are_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &config(SMALL, &[]), Some(1)).unwrap();
+    let other_images = config("synthetic:40:16", &[]);
+    let error = train(folder.path(), &other_images, None).err().unwrap();
+    assert_eq!(error.exit_code(), 3, "{error}");
+    let other_numbers = config(SMALL, &["method.temperature=0.2"]);
+    let error = train(folder.path(), &other_numbers, None).err().unwrap();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    let longer = config(SMALL, &["schedule.steps=2", "data.workers=1"]);
+    train(folder.path(), &longer, None).unwrap();
+}
+
+fn state(seed: u32) -> State {
+    let numbers: Vec<f32> = (0..40).map(|i| (i * 7 + seed) as f32).collect();
+    let floats = |shape: &[usize]| Saved {
+        shape: shape.to_vec(),
+        numbers: Numbers::F32(numbers.clone()),
+    };
+    let queue = Saved {
+        shape: vec![3],
+        numbers: Numbers::U32(vec![seed, u32::MAX, 1 << 25]),
+    };
+    let bits = Saved {
+        shape: vec![],
+        numbers: Numbers::U8(vec![255]),
+    };
+    BTreeMap::from([
+        ("conv1.weight".to_string(), floats(&[4, 10])),
+        ("memory/pointer".to_string(), queue),
+        ("memory/flag".to_string(), bits),
+    ])
+}
+
+fn write(folder: &Path, step: u64) -> PathBuf {
+    let stamp = Stamp {
+        step,
+        config: 1,
+        dataset: 2,
+        images: 3,
+    };
+    checkpoint::write(folder, &stamp, &state(step as u32), 3).unwrap()
+}
+
+#[test]
+fn checkpoints_read_back_and_the_newest_three_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("checkpoints");
+    for step in [10, 20, 30, 40] {
+        write(&folder, step);
+    }
+    fs::create_dir(folder.join(".unfinished-step-00000050")).unwrap(); // a crash left it
+    let (meta, read, warnings) = checkpoint::newest(&folder).unwrap();
+    assert_eq!((meta.step, read), (40, state(40)));
+    assert!(warnings.is_empty());
+    let steps: Vec<u64> = checkpoint::list(&folder)
+        .unwrap()
+        .iter()
+        .map(|c| c.0)
+        .collect();
+    assert_eq!(steps, [40, 30, 20]);
+    let latest = fs::read_to_string(folder.join("LATEST")).unwrap();
+    assert_eq!(latest, "step-00000040\n");
+    assert!(!folder.join(".unfinished-step-00000050").exists());
+}
+
+/// Every byte flipped, every length cut to, each file removed: the one before is used, with a warning.
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, 10);
+    let newest = write(folder, 20);
+    let falls_back = |what: &str| {
+        let (meta, read, warnings) = checkpoint::newest(folder).unwrap();
+        assert_eq!((meta.step, &read), (10, &state(10)), "{what}");
+        assert_eq!(warnings.len(), 1, "{what}");
+        let warning = &warnings[0];
+        assert!(
+            warning.starts_with("step-00000020 is damaged (")
+                && warning.ends_with("); using step-00000010"),
+            "{what}: {warning}"
+        );
+    };
+    for name in ["state.safetensors", "meta.json"] {
+        let file = newest.join(name);
+        let whole = fs::read(&file).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&file, &flipped).unwrap();
+            if flipped[at].is_ascii_whitespace() && whole[at].is_ascii_whitespace() {
+                continue; // JSON does not mind which
+            }
+            falls_back(&format!("{name}: byte {at} flipped"));
+        }
+        for length in (0..whole.len()).step_by(7) {
+            fs::write(&file, &whole[..length]).unwrap();
+            falls_back(&format!("{name}: cut to {length} bytes"));
+        }
+        fs::remove_file(&file).unwrap();
+        falls_back(&format!("{name} is missing"));
+        fs::write(&file, &whole).unwrap();
+        assert_eq!(checkpoint::newest(folder).unwrap().0.step, 20);
+    }
+}
+
+#[test]
+fn where_no_checkpoint_is_usable_the_error_says_why_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = checkpoint::newest(folder.path()).unwrap_err();
+    assert_eq!(error.exit_code(), 6);
+    assert!(
+        error.to_string().contains("no checkpoint was written"),
+        "{error}"
+    );
+    for step in [10, 20] {
+        fs::write(write(folder.path(), step).join("meta.json"), "{}").unwrap();
+    }
+    let error = checkpoint::newest(folder.path()).unwrap_err();
+    assert_eq!(error.exit_code(), 6);
+    let text = error.to_string();
+    assert!(
+        text.contains("step-00000010") && text.contains("step-00000020"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_failed_write_leaves_the_checkpoint_before() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 10);
+    fs::write(
+        folder.path().join(".unfinished-step-00000020"),
+        "in the way",
+    )
+    .unwrap();
+    let stamp = Stamp {
+        step: 20,
+        config: 1,
+        dataset: 2,
+        images: 3,
+    };
+    let error = checkpoint::write(folder.path(), &stamp, &state(20), 1).unwrap_err();
+    assert_eq!(error.exit_code(), 6);
+    assert_eq!(checkpoint::newest(folder.path()).unwrap().0.step, 10);
+}
+
+#[test]
+fn a_run_is_one_process_and_a_dead_ones_lock_is_no_obstacle() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let written = config(SMALL, &[]);
+    let run = Run::create(&path, &written).unwrap();
+    let error = Run::open(&path).unwrap_err();
+    assert!(
+        error.to_string().contains("is being written by process"),
+        "{error}"
+    );
+    drop(run);
+    let (run, read) = Run::open(&path).unwrap();
+    assert_eq!(read, written);
+    assert!(run.warnings.is_empty());
+
+    let lock = fs::read_to_string(path.join("LOCK")).unwrap();
+    drop(run);
+    let (_, started) = lock.split_once("\"started\":").unwrap();
+    let dead = lock.replace(started, "1}"); // the same pid, as it was given to another
+    fs::write(path.join("LOCK"), dead).unwrap();
+    let (run, _) = Run::open(&path).unwrap();
+    assert!(
+        run.warnings[0].contains("left its lock"),
+        "{:?}",
+        run.warnings
+    );
+    drop(run);
+
+    let error = Run::create(&path, &written).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("selfsame resume"), "{error}");
+}

@@ -1,13 +1,19 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a smaller batch.
 mod add;
+mod augment_blur;
+mod augment_color;
+mod augment_crop;
+mod augment_draw;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod conv2d;
 mod copy;
+mod cross_entropy;
 mod ema;
 mod global_average_pool;
+mod l2_normalize;
 mod matmul;
 mod max_pool;
 mod nt_xent;
@@ -60,13 +66,19 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
 fn all(c: &mut Criterion) {
     let device = device();
     add::bench(c, &device);
+    augment_blur::bench(c, &device);
+    augment_color::bench(c, &device);
+    augment_crop::bench(c, &device);
+    augment_draw::bench(c, &device);
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
     conv2d::bench(c, &device);
     copy::bench(c, &device);
+    cross_entropy::bench(c, &device);
     ema::bench(c, &device);
     global_average_pool::bench(c, &device);
+    l2_normalize::bench(c, &device);
     matmul::bench(c, &device);
     max_pool::bench(c, &device);
     nt_xent::bench(c, &device);

@@ -4,7 +4,10 @@ use crate::{
     config::{Config, Layers, duration},
 };
 use clap::Args;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{self, PathBuf},
+    time::Duration,
+};
 
 #[derive(Args)]
 #[command(
@@ -121,7 +124,25 @@ impl Said<'_> {
         for assignment in &self.flags.set {
             layers.assign(assignment)?;
         }
-        layers.finish()
+        let mut config = layers.finish()?;
+        config.data.images.iter_mut().for_each(absolute);
+        absolute(&mut config.data.val);
+        Ok(config)
+    }
+}
+
+/// Paths are kept whole, so that a run can be resumed from anywhere.
+fn absolute(spec: &mut String) {
+    let word = spec.split(':').next().unwrap_or_default();
+    if ["", "synthetic", "synthetic-val"].contains(&word) {
+        return;
+    }
+    let (mark, path) = match spec.strip_prefix('@') {
+        Some(list) => ("@", list),
+        None => ("", &spec[..]),
+    };
+    if let Ok(whole) = path::absolute(path) {
+        *spec = format!("{mark}{}", whole.display());
     }
 }
 

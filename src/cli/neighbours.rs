@@ -8,10 +8,10 @@ use crate::{
     nn::{Params, Pass, ResNet},
     ops::augment,
     random::{Draws, Purpose},
-    train::build::recipe,
+    train::{build::recipe, stop::Stop},
 };
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 const QUERIES: usize = 2_000;
 const BANK: usize = 10_000;
@@ -89,10 +89,13 @@ impl Neighbours {
         self.bank.images.len()
     }
 
-    /// By `encoder` under `params`, in evaluation.
-    pub fn score(&self, encoder: &ResNet, params: &Params) -> Result<Score> {
-        let (bank, bank_labels) = self.features(&self.bank, encoder, params)?;
-        let (queries, labels) = self.features(&self.queries, encoder, params)?;
+    /// By `encoder` under `params`, in evaluation. `None` where `stop` asked to end before it was done.
+    pub fn score(&self, encoder: &ResNet, params: &Params, stop: &Stop) -> Result<Option<Score>> {
+        let bank = self.features(&self.bank, encoder, params, stop)?;
+        let queries = self.features(&self.queries, encoder, params, stop)?;
+        let (Some((bank, bank_labels)), Some((queries, labels))) = (bank, queries) else {
+            return Ok(None);
+        };
         if labels.is_empty() || bank_labels.is_empty() {
             let why = "none of the labelled images can be decoded";
             return Err(Error::Data(why.into()));
@@ -101,7 +104,7 @@ impl Neighbours {
         let bank = Features::new(&bank, &bank_labels, dim);
         let queries = Features::new(&queries, &labels, dim);
         let plan = NeighboursPlan::default();
-        Ok(knn(bank, queries, self.classes, plan))
+        Ok(Some(knn(bank, queries, self.classes, plan)))
     }
 
     fn features(
@@ -109,9 +112,13 @@ impl Neighbours {
         of: &Subset,
         encoder: &ResNet,
         params: &Params,
-    ) -> Result<(Vec<f32>, Vec<u32>)> {
+        stop: &Stop,
+    ) -> Result<Option<(Vec<f32>, Vec<u32>)>> {
         let (mut features, mut labels) = (Vec::new(), Vec::new());
         for images in of.images.chunks(BATCH) {
+            if stop.reason(0, Duration::ZERO).is_some() {
+                return Ok(None);
+            }
             let views: Vec<(Vec<u8>, u32)> = images
                 .par_iter()
                 .filter_map(|&image| {
@@ -132,7 +139,7 @@ impl Neighbours {
             features.extend(y.value.to_vec()?);
             labels.extend(views.iter().map(|(_, label)| label));
         }
-        Ok((features, labels))
+        Ok(Some((features, labels)))
     }
 
     fn view(&self, image: Image) -> Vec<u8> {

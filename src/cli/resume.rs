@@ -1,5 +1,5 @@
 //! `selfsame resume`.
-use super::{device, session::Session};
+use super::{device, neighbours::Neighbours, session::Session};
 use crate::{
     Error, Result,
     config::duration,
@@ -59,10 +59,12 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
     if config != before {
         run.write_config(&config)?;
     }
+    let neighbours = Neighbours::new(&config, &dataset)?;
     let session = Session {
         run,
         trainer,
         dataset,
+        neighbours,
         warnings,
     };
     session.go(flags.max_time)

@@ -29,6 +29,7 @@ pub struct Session {
     pub run: Run,
     pub trainer: Trainer,
     pub dataset: Arc<Dataset>,
+    pub neighbours: Option<Neighbours>,
     pub warnings: Vec<String>,
 }
 
@@ -45,8 +46,7 @@ impl Session {
             log.warn(warning);
         }
         self.describe(&config)?;
-        let neighbours = Neighbours::new(&config, &self.dataset)?;
-        let untrained = self.untrained(neighbours.as_ref(), &log)?;
+        let untrained = self.untrained(&log, &stop)?;
         let outcome = self.trainer.run(&self.run.checkpoints(), &mut log, &stop);
         log.finish();
         if let Outcome::Stopped(why) = outcome? {
@@ -57,7 +57,7 @@ impl Session {
                 path.display()
             )));
         }
-        let trained = neighbours.as_ref().map(|n| self.score(n)).transpose()?;
+        let trained = self.score(&self.trainer.params, &stop)?;
         let weights = self.export()?;
         let loss = log
             .loss
@@ -68,7 +68,7 @@ impl Session {
             hours_minutes(started.elapsed()),
             log.bad_count()
         );
-        if let (Some(before), Some(after), Some(n)) = (untrained, trained, &neighbours) {
+        if let (Some(before), Some(after), Some(n)) = (untrained, trained, &self.neighbours) {
             println!(
                 "kNN      {:.1} % before, {:.1} % after ({} images told by {} others)",
                 before.top1,
@@ -165,19 +165,23 @@ impl Session {
     }
 
     /// What the weights that the run began with were worth: they are a function of the seed.
-    fn untrained(&self, neighbours: Option<&Neighbours>, log: &Log) -> Result<Option<Score>> {
-        let Some(neighbours) = neighbours else {
-            return Ok(None);
-        };
+    fn untrained(&self, log: &Log, stop: &Stop) -> Result<Option<Score>> {
         let t = &self.trainer;
         let params = Params::new(&t.device, &t.network.layout, t.config.schedule.seed)?;
-        let score = neighbours.score(&t.network.encoder, &params)?;
-        log.say(&format!("kNN      {:.1} % untrained", score.top1));
-        Ok(Some(score))
+        let score = self.score(&params, stop)?;
+        if let Some(score) = score {
+            log.say(&format!("kNN      {:.1} % untrained", score.top1));
+        }
+        Ok(score)
     }
 
-    fn score(&self, neighbours: &Neighbours) -> Result<Score> {
-        neighbours.score(&self.trainer.network.encoder, &self.trainer.params)
+    /// `None` where there are no labels, or no time is left.
+    fn score(&self, params: &Params, stop: &Stop) -> Result<Option<Score>> {
+        let encoder = &self.trainer.network.encoder;
+        match &self.neighbours {
+            Some(neighbours) => neighbours.score(encoder, params, stop),
+            None => Ok(None),
+        }
     }
 
     /// The encoder without its head, as torchvision names it.

@@ -2,6 +2,7 @@
 use super::{
     device,
     flags::{Said, TrainFlags},
+    neighbours::Neighbours,
     session::Session,
 };
 use crate::{
@@ -23,11 +24,13 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
     let config = suited(flags, &dataset, &device)?;
     let dataset = Arc::new(dataset);
     let trainer = Trainer::new(&device, &config, &dataset)?;
+    let neighbours = Neighbours::new(&config, &dataset)?;
     let run = Run::create(&flags.out, &config)?;
     let session = Session {
         run,
         trainer,
         dataset,
+        neighbours,
         warnings: Vec::new(),
     };
     session.go(flags.max_time)

@@ -1,14 +1,17 @@
-//! Crops: RandomResizedCrop, Resize and CenterCrop with torchvision's semantics on 8-bit images, and
-//! the antialiased resampling under them (PIL's, whose support grows with the downscale factor).
+//! Crops: RandomResizedCrop, Resize and CenterCrop with torchvision's semantics on 8-bit images,
+//! and the antialiased resampling under them (PIL's, whose support grows with the downscale
+//! factor).
 use std::cell::RefCell;
 
-use fast_image_resize::images::{CroppedImage, Image as Target, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Image;
 use crate::random::Draws;
 
-/// MoCo, SwAV, PIRL and lightly resample bilinearly; SimCLR-TF, Barlow Twins and solo-learn bicubically.
+/// MoCo, SwAV, PIRL and lightly resample bilinearly; SimCLR-TF, Barlow Twins and solo-learn
+/// bicubically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
@@ -85,8 +88,8 @@ fn central_crop(width: u32, height: u32, ratio: (f32, f32)) -> CropBox {
     }
 }
 
-/// `image`'s pixels in `from`, resampled to (size, size, 3) in `out`. Nothing outside the box is read,
-/// as when torchvision crops first and resizes then.
+/// `image`'s pixels in `from`, resampled to (size, size, 3) in `out`. Nothing outside the box is
+/// read, as when torchvision crops first and resizes then.
 pub fn resize_into(image: &Image, from: CropBox, size: u32, filter: Filter, out: &mut [u8]) {
     resize_to(image, from, (size, size), filter, out);
 }
@@ -164,14 +167,16 @@ pub(super) fn resize_to(
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Bicubic => FilterType::CatmullRom,
     };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+    let box_ = [from.x, from.y, from.width, from.height].map(f64::from);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(filter))
+        .crop(box_[0], box_[1], box_[2], box_[3]);
+    // Typed by its one pixel format: the resizer's code for the others is then not compiled.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels)
         .expect("an image holds width x height x 3 bytes");
-    let source = CroppedImage::new(&source, from.x, from.y, from.width, from.height)
-        .expect("a crop is inside its image");
-    let mut target = Target::from_slice_u8(to.0, to.1, out, PixelType::U8x3)
+    let mut target = TypedImage::<U8x3>::from_buffer(to.0, to.1, out)
         .expect("the output holds size x size x 3 bytes");
     RESIZER
-        .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
-        .expect("both are RGB of 8 bits");
+        .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, &options))
+        .expect("the box lies inside the image");
 }

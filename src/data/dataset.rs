@@ -25,9 +25,9 @@ struct Part {
 }
 
 impl Dataset {
-    /// Each of `specs` is a folder, an image, `@list.txt`, `x.tar` or `x.tar:folder`, a CIFAR binary file
-    /// or folder, or `synthetic` / `synthetic-val` with an optional `:count` and `:side`, which alone
-    /// depend on `seed`. Classes are merged by name and sorted.
+    /// Each of `specs` is a folder, an image, `@list.txt`, `x.tar` or `x.tar:folder`, a CIFAR
+    /// binary file or folder, or `synthetic` / `synthetic-val` with an optional `:count` and
+    /// `:side`, which alone depend on `seed`. Classes are merged by name and sorted.
     /// Errors where a word names nothing, nothing readable or no images, with the way out.
     pub fn open(specs: &[String], seed: u64) -> Result<Dataset> {
         if specs.is_empty() {
@@ -128,7 +128,8 @@ impl Dataset {
         common
     }
 
-    /// (width, height) where [`super::resident`] can hold the images: one small size, and not too many.
+    /// (width, height) where [`super::resident`] can hold the images: one small size, and not too
+    /// many.
     pub fn resident_size(&self) -> Option<(u32, u32)> {
         self.common_size().filter(|&(width, height)| {
             let bytes = 3 * self.len as u64 * width as u64 * height as u64;

@@ -1,8 +1,9 @@
 //! Bytes to RGB8, by magic bytes and never by suffix (ImageNet has a PNG named .JPEG).
 //!
-//! As PIL's `convert("RGB")` after `exif_transpose`: EXIF orientation applied, CMYK and YCCK converted,
-//! gray and palette expanded, alpha dropped without compositing, the first frame of an animation.
-//! Sizes are checked before pixels are allocated, and a decoder's panic is a reason like any other.
+//! As PIL's `convert("RGB")` after `exif_transpose`: EXIF orientation applied, CMYK and YCCK
+//! converted, gray and palette expanded, alpha dropped without compositing, the first frame of an
+//! animation. Sizes are checked before pixels are allocated, and a decoder's panic is a reason like
+//! any other.
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,5 +1,5 @@
-//! Un-augmented batches in the dataset's order: Resize and CenterCrop, or the images as they are where
-//! all are of the wanted size already.
+//! Un-augmented batches in the dataset's order: Resize and CenterCrop, or the images as they are
+//! where all are of the wanted size already.
 use std::sync::Arc;
 
 use rayon::prelude::*;

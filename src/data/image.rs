@@ -22,7 +22,8 @@ pub struct BadImage {
     pub why: String,
 }
 
-/// Bad images are left out, but not without limit: a wrong folder or a failing disk must be noticed.
+/// Bad images are left out, but not without limit: a wrong folder or a failing disk must be
+/// noticed.
 pub(super) struct Tally {
     read: usize,
     bad: usize,
@@ -52,7 +53,8 @@ impl Tally {
         match &self.example {
             Some(example) if self.judged_from <= self.read && self.is_over() => {
                 Err(Error::Data(format!(
-                    "{} of {} images read are bad, e.g. {example}\n  repair or remove them, or allow more than {} % with --max-bad",
+                    "{} of {} images read are bad, e.g. {example}\n  \
+                     repair or remove them, or allow more than {} % with --max-bad",
                     self.bad,
                     self.read,
                     self.max_bad * 100.0

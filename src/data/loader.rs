@@ -1,5 +1,6 @@
-//! Training batches: decoded once, every view cut from the same pixels, in an order and with crops that
-//! are functions of (seed, step) alone. A run that starts at step k sees what an unbroken run sees.
+//! Training batches: decoded once, every view cut from the same pixels, in an order and with crops
+//! that are functions of (seed, step) alone. A run that starts at step k sees what an unbroken run
+//! sees.
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -175,8 +176,8 @@ impl Maker {
         places
     }
 
-    /// The image at `position` of the epoch's order; for a bad one, that at the same place of the next
-    /// batch, so that no image is twice in one batch.
+    /// The image at `position` of the epoch's order; for a bad one, that at the same place of the
+    /// next batch, so that no image is twice in one batch (unless the set holds less than two).
     fn fill(
         &self,
         order: &[u32],

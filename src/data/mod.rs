@@ -1,9 +1,9 @@
 //! Images, from the disk to batches of uint8 crops.
 //!
-//! [`Dataset`] names every image behind the user's words and decodes any of them; [`Loader`] turns it
-//! into training batches, [`resident`] into one block for the device, [`evaluation_batches`] into
-//! un-augmented batches. Everything random is a function of (seed, epoch, image): the number of
-//! threads, the order of work and a restart change nothing.
+//! [`Dataset`] names every image behind the user's words and decodes any of them; [`Loader`] turns
+//! it into training batches, [`resident`] into one block for the device, [`evaluation_batches`]
+//! into un-augmented batches. Everything random is a function of (seed, epoch, image): the number
+//! of threads, the order of work and a restart change nothing.
 pub mod crop;
 mod dataset;
 pub mod decode;

@@ -1,7 +1,7 @@
 //! Batches made ahead of their use, by several threads, delivered in order.
 //!
-//! One pool of threads works on the images of a batch; two producers hand it their batches in turn, so
-//! that it is not idle while the last image of one is decoded. Nothing depends on who does what.
+//! One pool of threads works on the images of a batch; two producers hand it their batches in turn,
+//! so that it is not idle while the last image of one is decoded. Nothing depends on who does what.
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crate::{Error, Result};
 
 const PRODUCERS: u64 = 2;
 
-/// The values of `make(number)` for a range of numbers. Dropping it stops and joins all its threads.
+/// The values of `make(number)` for a range of numbers. Dropping it stops and joins all its
+/// threads.
 pub(super) struct Ordered<T> {
     range: Range<u64>,
     receivers: Vec<Receiver<T>>,
@@ -36,8 +37,8 @@ impl Stop {
 }
 
 impl<T: Send + 'static> Ordered<T> {
-    /// `make` runs inside a pool of `workers` threads, for its parallel iterators, and should return
-    /// early when `Stop` asks. At most about `depth` values wait to be taken.
+    /// `make` runs inside a pool of `workers` threads, for its parallel iterators, and should
+    /// return early when `Stop` asks. At most about `depth` values wait to be taken.
     pub fn start(
         range: Range<u64>,
         workers: usize,

@@ -17,13 +17,14 @@ pub struct Resident {
     pub bad: Vec<BadImage>,
 }
 
-/// Decodes everything, `workers` at a time, where [`Dataset::resident_size`] says that it is small. An
-/// odd image of another size is resampled to the others'.
+/// Decodes everything, `workers` at a time, where [`Dataset::resident_size`] says that it is small.
+/// An odd image of another size is resampled to the others'.
 /// Errors where the sizes differ or are large, or where no image is good.
 pub fn resident(dataset: &Dataset, workers: usize) -> Result<Resident> {
     let Some((width, height)) = dataset.resident_size() else {
         return Err(Error::Data(
-            "these images are not of one small size and cannot be held as a block; feed them by the loader"
+            "these images are not of one small size and cannot be held as a block; \
+             feed them by the loader"
                 .into(),
         ));
     };
@@ -61,8 +62,8 @@ fn place(image: &Image, width: u32, height: u32, out: &mut [u8]) {
 }
 
 impl Resident {
-    /// From the last bad image to the first, so that a copied neighbour is good by then; the bad ones at
-    /// the end take the first good one.
+    /// From the last bad image to the first, so that a copied neighbour is good by then; the bad
+    /// ones at the end take the first good one.
     fn substitute(&mut self) -> Result<()> {
         let images = self.labels.len();
         if self.bad.len() == images {

@@ -18,7 +18,8 @@ pub fn permutation(seed: u64, epoch: u32, len: usize) -> Vec<u32> {
 pub fn steps_per_epoch(len: usize, batch: usize) -> Result<u64> {
     if batch == 0 || batch > len {
         return Err(Error::Data(format!(
-            "a batch of {batch} cannot be drawn from {len} images; use --batch 1 to {len}, or more images"
+            "a batch of {batch} cannot be drawn from {len} images; \
+             use --batch 1 to {len}, or more images"
         )));
     }
     Ok((len / batch) as u64)

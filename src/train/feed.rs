@@ -46,6 +46,16 @@ pub struct Fed {
     pub wait: Duration,
 }
 
+/// A batch before its colours are changed.
+struct Cut {
+    /// (views n, s, s, 3) u8
+    pixels: Tensor,
+    ids: Vec<u32>,
+    epoch: u32,
+    bad: Vec<BadImage>,
+    wait: Duration,
+}
+
 /// All images, on the device.
 struct Block {
     images: Tensor, // (count, h, w, 3) u8
@@ -97,9 +107,14 @@ impl Feed {
     }
 
     /// The next step's batch.
-    pub fn next(&mut self) -> Result<Fed> {
-        let started = Instant::now();
-        let (pixels, ids, epoch, bad) = match &mut self.source {
+    pub fn batch(&mut self) -> Result<Fed> {
+        let Cut {
+            pixels,
+            ids,
+            epoch,
+            bad,
+            wait,
+        } = match &mut self.source {
             Source::Block(block) => block.next()?,
             Source::Loader(loader) => {
                 let host = loader
@@ -108,10 +123,15 @@ impl Feed {
                 let size = (host.views[0].len() / host.ids.len() / 3).isqrt();
                 let shape = [VIEWS * host.ids.len(), size, size, 3];
                 let pixels = Tensor::from_u8(&self.device, shape, &host.views.concat())?;
-                (pixels, host.ids, host.epoch, host.bad)
+                Cut {
+                    pixels,
+                    ids: host.ids,
+                    epoch: host.epoch,
+                    bad: host.bad,
+                    wait: host.wait,
+                }
             }
         };
-        let wait = started.elapsed();
         let images = ids.len();
         let ids = Tensor::from_u32(&self.device, [images], &ids)?;
         let views = vec![self.color(&pixels, &ids, epoch)?];
@@ -154,7 +174,8 @@ impl Block {
         })
     }
 
-    fn next(&mut self) -> Result<(Tensor, Vec<u32>, u32, Vec<BadImage>)> {
+    fn next(&mut self) -> Result<Cut> {
+        let started = Instant::now();
         let epoch = (self.next / self.steps_per_epoch) as u32;
         let first = (self.next % self.steps_per_epoch) as usize * self.batch;
         self.next += 1;
@@ -168,11 +189,18 @@ impl Block {
         let boxes: Vec<f32> = (0..rows)
             .flat_map(|row| self.draw_box(epoch, ids[row % ids.len()], row / ids.len()))
             .collect();
+        let wait = started.elapsed();
         let device = self.images.device();
         let indices = Tensor::from_u32(device, [rows], &ids.repeat(VIEWS))?;
         let boxes = Tensor::from_f32(device, [rows, 5], &boxes)?;
         let pixels = augment::crop(&self.images, &indices, &boxes, self.view.size as usize)?;
-        Ok((pixels, ids, epoch, std::mem::take(&mut self.bad)))
+        Ok(Cut {
+            pixels,
+            ids,
+            epoch,
+            bad: std::mem::take(&mut self.bad),
+            wait,
+        })
     }
 
     /// As the loader draws it: x, y, width, height, and 1 to mirror.

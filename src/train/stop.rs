@@ -18,8 +18,7 @@ pub struct Stop {
     signal: Arc<AtomicUsize>,
     started: Instant,
     max_time: Option<Duration>,
-    /// For tests: the step to stop before.
-    pub at_step: Option<u64>,
+    step: Option<u64>,
 }
 
 impl Stop {
@@ -29,7 +28,15 @@ impl Stop {
             signal: Arc::default(),
             started: Instant::now(),
             max_time: None,
-            at_step: None,
+            step: None,
+        }
+    }
+
+    /// Before `step`.
+    pub fn before(step: u64) -> Stop {
+        Stop {
+            step: Some(step),
+            ..Stop::never()
         }
     }
 
@@ -64,7 +71,7 @@ impl Stop {
         if let Some(signal) = signal {
             return Some(format!("{signal} received"));
         }
-        if self.at_step == Some(step) {
+        if self.step == Some(step) {
             return Some("asked to".into());
         }
         let over = |limit: Duration| self.started.elapsed() + reserve >= limit;

@@ -134,7 +134,7 @@ impl Trainer {
     }
 
     fn train_step(&mut self, feed: &mut Feed, log: &mut Log) -> Result<()> {
-        let fed = feed.next()?;
+        let fed = feed.batch()?;
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
         let mut pass = Pass::train(&self.params);

@@ -5,6 +5,9 @@ use selfsame::{
     ops::batch_norm::{self, Mode, Running, batch_norm},
 };
 
+/// Of sums over two thousand rows that nearly cancel, taken in another order.
+pub const SUMS: f32 = 1e-4;
+
 /// Inputs of one of the three batch normalisations.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -60,7 +63,7 @@ proptest! {
     #![proptest_config(cases(16))]
     #[test]
     fn conforms(case in drawn()) {
-        conform(|device| {
+        conform_within(SUMS, 1.0, |device| {
             let (x, dy, running) = (case.real(device, 1)?, case.real(device, 2)?, case.running(device)?);
             let (gamma, beta) = (case.gamma(device)?, case.beta(device)?);
             let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running, case.mode)?;

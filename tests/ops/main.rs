@@ -1,14 +1,21 @@
 //! Every op: its kernels equal their definition on every device there is, and its gradient equals
 //! differences.
 mod add;
+mod augment;
+mod augment_blur;
+mod augment_color;
+mod augment_crop;
+mod augment_draw;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod check;
 mod conv2d;
 mod copy;
+mod cross_entropy;
 mod ema;
 mod global_average_pool;
+mod l2_normalize;
 mod matmul;
 mod max_pool;
 mod nt_xent;

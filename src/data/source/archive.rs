@@ -1,5 +1,5 @@
-//! A tar file read in place: its entries are byte ranges, their names keys and never paths, so that an
-//! archive cannot write or reach anything.
+//! A tar file read in place: its entries are byte ranges, their names keys and never paths, so that
+//! an archive cannot write or reach anything.
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -34,7 +34,8 @@ pub(super) fn is_tar(path: &Path) -> Result<bool> {
         .map_err(Error::file(path))?;
     if head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         return Err(Error::Data(format!(
-            "{} is compressed and cannot be read in place\n  uncompress it first (gunzip or unzstd), or extract it and name the folder",
+            "{} is compressed and cannot be read in place\n  \
+             uncompress it first (gunzip or unzstd), or extract it and name the folder",
             path.display()
         )));
     }
@@ -42,19 +43,19 @@ pub(super) fn is_tar(path: &Path) -> Result<bool> {
 }
 
 /// The images whose names begin with the folders of `prefix`, sorted by name; of two entries of one
-/// name the later counts, as when extracting. An image's class is its own folder's name, below `prefix`.
+/// name the later counts, as when extracting. An image's class is its own folder's name, below
+/// `prefix`.
 pub(super) fn open(path: &Path, prefix: &str) -> Result<Archive> {
     let file = File::open(path).map_err(Error::file(path))?;
     let prefix = prefix.trim_end_matches('/').as_bytes();
     let mut found = images(path, &file)?;
+    found.sort_by(|a, b| a.name.cmp(&b.name).then(b.range.cmp(&a.range)));
+    found.dedup_by(|earlier, kept| earlier.name == kept.name);
     let all = found.len();
     found.retain(|entry| below(prefix, &entry.name).is_some());
     if found.is_empty() {
         return Err(nothing_found(path, prefix, all));
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name).then(b.range.cmp(&a.range)));
-    found.dedup_by(|later, kept| later.name == kept.name);
-
     let labels = found.iter().map(|e| own_folder(below(prefix, &e.name)?));
     let labels = Labels::new(labels);
     Ok(Archive {
@@ -77,6 +78,10 @@ fn images(path: &Path, file: &File) -> Result<Vec<Entry>> {
     let mut found = Vec::new();
     for entry in archive.entries_with_seek().map_err(Error::file(path))? {
         let entry = entry.map_err(|why| damaged(path, &why.to_string()))?;
+        let range = (entry.raw_file_position(), entry.size());
+        if range.0.saturating_add(range.1) > length {
+            return Err(damaged(path, "it ends in the middle of an entry"));
+        }
         let name = entry.path_bytes().into_owned();
         let name = name.strip_prefix(b"./").unwrap_or(&name).to_vec();
         let as_path = Path::new(std::ffi::OsStr::from_bytes(&name));
@@ -85,10 +90,6 @@ fn images(path: &Path, file: &File) -> Result<Vec<Entry>> {
             .is_none_or(|name| is_hidden(name.as_bytes()));
         if !entry.header().entry_type().is_file() || hidden || !has_suffix(as_path, &SUFFIXES) {
             continue;
-        }
-        let range = (entry.raw_file_position(), entry.size());
-        if range.0.saturating_add(range.1) > length {
-            return Err(damaged(path, "it ends in the middle of an entry"));
         }
         found.push(Entry { name, range });
     }
@@ -109,7 +110,8 @@ fn nothing_found(path: &Path, prefix: &[u8], images: usize) -> Error {
         format!(" under {}/", String::from_utf8_lossy(prefix))
     };
     Error::Data(format!(
-        "no images found in {}{place}\n  looked for {}; the archive holds {images} of them elsewhere; `tar tf` lists its names",
+        "no images found in {}{place}\n  \
+         looked for {}; the archive holds {images} of them elsewhere; `tar tf` lists its names",
         path.display(),
         SUFFIXES.join(" ")
     ))

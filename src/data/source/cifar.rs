@@ -1,5 +1,5 @@
-//! CIFAR's binary files (Krizhevsky 2009): records of a label byte (CIFAR-100: coarse, then fine) and
-//! 3072 bytes, (3, 32, 32): red, green, blue planes of 32 rows.
+//! CIFAR's binary files (Krizhevsky 2009): records of a label byte (CIFAR-100: coarse, then fine)
+//! and 3072 bytes, (3, 32, 32): red, green, blue planes of 32 rows.
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +77,9 @@ fn label_bytes(path: &Path) -> Result<usize> {
         (true, _) => Ok(1),
         (_, true) => Ok(2),
         _ => Err(Error::Data(format!(
-            "{} is not CIFAR's binary format: its {bytes} bytes are not records of 3073 (CIFAR-10) or 3074 (CIFAR-100) with labels in range\n  download the binary version again, or name a folder of images",
+            "{} is not CIFAR's binary format: its {bytes} bytes are not \
+             records of 3073 (CIFAR-10) or 3074 (CIFAR-100) with labels in range\n  \
+             download the binary version again, or name a folder of images",
             path.display()
         ))),
     }

@@ -54,7 +54,8 @@ fn unreadable(root: &Path, why: &walkdir::Error) -> Error {
     let path = why.path().unwrap_or(root).display();
     let cause = why.io_error().map_or(String::new(), |e| format!(": {e}"));
     Error::Data(format!(
-        "cannot read the folder {path}{cause}\n  make it readable, or name the folders beside it instead of {}",
+        "cannot read the folder {path}{cause}\n  \
+         make it readable, or name the folders beside it instead of {}",
         root.display()
     ))
 }

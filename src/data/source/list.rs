@@ -44,7 +44,8 @@ pub(super) fn open(list: &Path) -> Result<Files> {
     }
     if paths.is_empty() {
         return Err(Error::Data(format!(
-            "no images found in {}: the list has no lines\n  expected one path a line, then optionally a tab and a label",
+            "no images found in {}: the list has no lines\n  \
+             expected one path a line, then optionally a tab and a label",
             list.display()
         )));
     }
@@ -71,7 +72,8 @@ fn split<'a>(root: &Path, line: &'a [u8]) -> (&'a [u8], Option<&'a [u8]>) {
 
 fn missing(list: &Path, number: usize, path: &[u8], why: &std::io::Error) -> Error {
     Error::Data(format!(
-        "{}:{number}: cannot open {}: {why}\n  paths are relative to the list's folder; correct or remove the line",
+        "{}:{number}: cannot open {}: {why}\n  \
+         paths are relative to the list's folder; correct or remove the line",
         list.display(),
         String::from_utf8_lossy(path)
     ))

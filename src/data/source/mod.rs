@@ -52,7 +52,8 @@ pub(super) fn open(spec: &str, seed: u64) -> Result<Box<dyn Source>> {
         Err(why) => match archive::split(spec) {
             Some((archive, prefix)) => Ok(Box::new(archive::open(archive, prefix)?)),
             None => Err(Error::Data(format!(
-                "cannot open {spec}: {why}\n  expected a folder, an image, @list.txt, a .tar file, CIFAR's .bin files or `synthetic`"
+                "cannot open {spec}: {why}\n  \
+                 expected a folder, an image, @list.txt, a .tar file, CIFAR's .bin files or `synthetic`"
             ))),
         },
     }

@@ -2,7 +2,7 @@
 //! the crate. An object is kept under the hash of all that went into it, so that a touched `.cu` file
 //! costs one compilation for each type, and a touched header all of them.
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -46,25 +46,39 @@ const FLAGS: [&str; 15] = [
     "-Wno-unknown-pragmas", // `#pragma unroll`
 ];
 
+/// A call before every load and store, and another where C++ has no defined answer. The program is not
+/// linked to a sanitizer: the calls are ours (src/device/emulator/hooks.cpp).
+const CHECKING_FLAGS: [&str; 4] = [
+    "-fsanitize=thread",
+    "--param=tsan-instrument-func-entry-exit=0",
+    "-fsanitize=alignment,shift,bounds,integer-divide-by-zero,float-cast-overflow",
+    "-fno-sanitize-recover",
+];
+
 /// Compiles `files`, which include headers of `include_dir`, and tells cargo to link the result. The
 /// error says what to install.
 pub fn compile(files: &[HostFile], include_dir: &Path, out_dir: &Path) -> Result<(), String> {
-    let compiler = find_compiler()?;
+    println!("cargo:rerun-if-env-changed=SELFSAME_EMULATOR");
+    let compiler = Compiler::find()?;
     let folder = out_dir.join("emulated");
     fs::create_dir_all(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
     let headers = read_headers(include_dir)?;
-    let mut units = vec![Unit::of_hooks()?];
+    let mut units = vec![Unit::of_hooks(&compiler)?];
     for file in files {
         for real in REALS {
-            units.push(Unit::of_kernels(file, real)?);
+            units.push(Unit::of_kernels(&compiler, file, real)?);
         }
     }
     for unit in &mut units {
-        let all = format!(
-            "{compiler:?}{FLAGS:?}{headers}{}{}",
-            unit.source, unit.included
-        );
-        unit.object = folder.join(format!("{}-{:016x}.o", unit.name, xxh3_64(all.as_bytes())));
+        let Unit {
+            name,
+            source,
+            included,
+            flags,
+            ..
+        } = &unit;
+        let all = format!("{:?}{flags:?}{headers}{source}{included}", compiler.path);
+        unit.object = folder.join(format!("{name}-{:016x}.o", xxh3_64(all.as_bytes())));
     }
     compile_missing(&compiler, &units, include_dir);
     remove_outdated(&folder, &units)?;
@@ -76,6 +90,37 @@ pub fn compile(files: &[HostFile], include_dir: &Path, out_dir: &Path) -> Result
         .map_err(|why| format!("the kernels' objects do not make a library: {why}"))
 }
 
+struct Compiler {
+    path: PathBuf,
+    /// Whether kernels are built to be checked: not with `SELFSAME_EMULATOR=plain`, and with g++ only,
+    /// as others spell the flags differently.
+    checks: bool,
+}
+
+impl Compiler {
+    /// The compiler that `CXX` or the system names, if it can be run.
+    fn find() -> Result<Compiler, String> {
+        let hint = "install g++ (Debian: apt install g++), or set CXX";
+        let tool = cc::Build::new()
+            .cpp(true)
+            .cargo_warnings(false)
+            .try_get_compiler();
+        let tool = tool.map_err(|why| format!("no C++ compiler ({why}); {hint}"))?;
+        let path = tool.path().to_path_buf();
+        let wanted = env::var("SELFSAME_EMULATOR").as_deref() != Ok("plain");
+        match Command::new(&path).arg("--version").output() {
+            Ok(output) if output.status.success() => Ok(Compiler {
+                path,
+                checks: wanted && tool.is_like_gnu(),
+            }),
+            _ => Err(format!(
+                "no C++ compiler: `{}` does not run; {hint}",
+                path.display()
+            )),
+        }
+    }
+}
+
 /// One call of the compiler.
 struct Unit {
     name: String,
@@ -83,23 +128,30 @@ struct Unit {
     source: String,
     /// The text of what `source` includes, besides headers.
     included: String,
+    flags: Vec<&'static str>,
     object: PathBuf,
 }
 
 impl Unit {
-    fn of_hooks() -> Result<Unit, String> {
-        let source = read(Path::new(HOOKS))?;
+    fn of_hooks(compiler: &Compiler) -> Result<Unit, String> {
+        let mut flags = FLAGS.to_vec();
+        flags.extend(compiler.checks.then_some("-DEMULATED_CHECKED"));
         Ok(Unit {
             name: "hooks".into(),
-            source,
+            source: read(Path::new(HOOKS))?,
             included: String::new(),
+            flags,
             object: PathBuf::new(),
         })
     }
 
     /// The kernels stand in a namespace of their own: an inline function that says `real` is another
     /// function in the other build, and the linker must not take one for both.
-    fn of_kernels(file: &HostFile, (real, define): (&str, &str)) -> Result<Unit, String> {
+    fn of_kernels(
+        compiler: &Compiler,
+        file: &HostFile,
+        (real, define): (&str, &str),
+    ) -> Result<Unit, String> {
         let included = read(&file.path)?;
         let path = fs::canonicalize(&file.path).map_err(|why| why.to_string())?;
         let stem = file.path.file_stem().unwrap_or_default().to_string_lossy();
@@ -108,21 +160,26 @@ impl Unit {
         let source = format!(
             "{define}#include \"emulated.cuh\"\nnamespace {name}_kernels {{\n#include \"{path}\"\n{checks}}}\n"
         );
+        let mut flags = FLAGS.to_vec();
+        if compiler.checks {
+            flags.extend(CHECKING_FLAGS);
+        }
         Ok(Unit {
             name,
             source,
             included,
+            flags,
             object: PathBuf::new(),
         })
     }
 
-    fn compile(&self, compiler: &Path, include_dir: &Path) -> Result<(), String> {
+    fn compile(&self, compiler: &Compiler, include_dir: &Path) -> Result<(), String> {
         let source = self.object.with_extension("cpp");
         // Renamed when whole: an interrupted build leaves no half object under a good name.
         let partial = self.object.with_extension("partial");
         fs::write(&source, &self.source).map_err(|why| format!("{}: {why}", source.display()))?;
-        let output = Command::new(compiler)
-            .args(FLAGS)
+        let output = Command::new(&compiler.path)
+            .args(&self.flags)
             .arg("-I")
             .arg(include_dir)
             .arg("-c")
@@ -130,7 +187,7 @@ impl Unit {
             .arg("-o")
             .arg(&partial)
             .output()
-            .map_err(|why| format!("{}: {why}", compiler.display()))?;
+            .map_err(|why| format!("{}: {why}", compiler.path.display()))?;
         if !output.status.success() {
             let log = String::from_utf8_lossy(&output.stderr);
             return Err(format!(
@@ -142,28 +199,8 @@ impl Unit {
     }
 }
 
-/// The compiler that `CXX` or the system names, if it can be run.
-fn find_compiler() -> Result<PathBuf, String> {
-    let hint = "install g++ (Debian: apt install g++), or set CXX";
-    let tool = cc::Build::new()
-        .cpp(true)
-        .cargo_warnings(false)
-        .try_get_compiler();
-    let path = tool
-        .map_err(|why| format!("no C++ compiler ({why}); {hint}"))?
-        .path()
-        .to_path_buf();
-    match Command::new(&path).arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(path),
-        _ => Err(format!(
-            "no C++ compiler: `{}` does not run; {hint}",
-            path.display()
-        )),
-    }
-}
-
 /// A kernel that does not compile ends the build: it is our mistake, not a lack of this machine's.
-fn compile_missing(compiler: &Path, units: &[Unit], include_dir: &Path) {
+fn compile_missing(compiler: &Compiler, units: &[Unit], include_dir: &Path) {
     let missing: Vec<&Unit> = units.iter().filter(|unit| !unit.object.exists()).collect();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());

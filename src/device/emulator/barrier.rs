@@ -59,11 +59,16 @@ impl Block {
         self.count_arrival(id, expected, site)?;
         let barrier = &mut self.barriers[id as usize];
         barrier.check_site(id, (self.current / WARP) as usize, site)?;
+        if expected > 0 {
+            self.clocks.release(self.current, id as usize);
+        }
+        let barrier = &mut self.barriers[id as usize];
         let all = if expected == 0 { self.live } else { expected };
         if barrier.arrived < all {
             barrier.waiting.push(self.current);
             return Ok(Arrival::Waits);
         }
+        barrier.waiting.push(self.current);
         self.open_barrier(id);
         Ok(Arrival::Last)
     }
@@ -76,6 +81,7 @@ impl Block {
             ));
         }
         self.count_arrival(id, expected, site)?;
+        self.clocks.release(self.current, id as usize);
         if self.barriers[id as usize].arrived == expected {
             self.open_barrier(id);
         }
@@ -105,11 +111,23 @@ impl Block {
         Ok(())
     }
 
+    /// All who wait go on. (The last to arrive waits with them for a moment, and goes on at once.)
     fn open_barrier(&mut self, id: u32) {
-        let mut waiting = std::mem::take(&mut self.barriers[id as usize].waiting);
-        for &thread in &waiting {
-            self.wake(thread);
+        let barrier = &mut self.barriers[id as usize];
+        let expected = barrier.expected;
+        let mut waiting = std::mem::take(&mut barrier.waiting);
+        if expected == 0 {
+            self.clocks.join_all();
         }
+        for &thread in &waiting {
+            if expected > 0 {
+                self.clocks.acquire(thread, id as usize);
+            }
+            if thread != self.current {
+                self.wake(thread);
+            }
+        }
+        self.clocks.forget(id as usize);
         waiting.clear(); // kept for its room
         let barrier = &mut self.barriers[id as usize];
         barrier.waiting = waiting;

@@ -2,11 +2,16 @@
 //! switches stacks; `worker` does, on what these functions say.
 use super::{
     barrier::Barrier,
+    clocks::Clocks,
     hooks::Site,
     schedule::{Pick, Policy, Random, thread_order},
     warp::Warp,
 };
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    thread,
+    time::{Duration, Instant},
+};
 
 pub(super) const WARP: u32 = 32;
 
@@ -56,6 +61,7 @@ pub(super) struct Block {
     pub barriers: [Barrier; 16],
     pub warps: Vec<Warp>,
     pub failure: Option<String>,
+    pub clocks: Clocks,
     order: Vec<u32>,
     started: usize,
     ready: VecDeque<u32>,
@@ -63,6 +69,9 @@ pub(super) struct Block {
     random: Random,
     /// How often a thread gave way since any thread last got somewhere.
     idle_turns: u64,
+    idle_since: Option<Instant>,
+    /// How long a block of another worker may be waited for.
+    patience: Duration,
     /// How often the current thread could have given way since it last went on.
     kept_turns: u32,
 }
@@ -80,18 +89,22 @@ impl Block {
             barriers: Default::default(),
             warps: Vec::new(),
             failure: None,
+            clocks: Clocks::default(),
             order: Vec::new(),
             started: 0,
             ready: VecDeque::new(),
             policy: Policy::draw(&mut random),
             random,
             idle_turns: 0,
+            idle_since: None,
+            patience: Duration::ZERO,
             kept_turns: 0,
         }
     }
 
     /// Makes this block number `index` of a launch, with no thread started.
-    pub fn begin(&mut self, threads: u32, seed: u64, index: u64) {
+    pub fn begin(&mut self, threads: u32, seed: u64, index: u64, patience: Duration) {
+        self.patience = patience;
         self.random = Random::new(seed, index);
         self.policy = Policy::draw(&mut self.random);
         thread_order(&mut self.random, threads, &mut self.order);
@@ -107,10 +120,11 @@ impl Block {
             warp.begin(threads - i as u32 * WARP);
         }
         self.barriers.iter_mut().for_each(Barrier::begin);
+        self.clocks.begin(threads);
         self.live = threads;
         self.started = 0;
         self.ready.clear();
-        self.idle_turns = 0;
+        self.got_somewhere();
         self.failure = None;
     }
 
@@ -119,7 +133,7 @@ impl Block {
         if unstarted && (self.ready.is_empty() || self.random.hits(self.policy.start_first)) {
             return Next::StartThreads;
         }
-        if self.idle_turns > 1000 * self.threads.len() as u64 + 100_000 {
+        if self.idle_turns > 100 * self.threads.len() as u64 + 10_000 && self.is_out_of_patience() {
             return Next::Deadlock;
         }
         let ready = match self.policy.pick {
@@ -135,6 +149,17 @@ impl Block {
             None if self.live == 0 => Next::Finish,
             None => Next::Deadlock,
         }
+    }
+
+    fn got_somewhere(&mut self) {
+        self.idle_turns = 0;
+        self.idle_since = None;
+    }
+
+    /// All threads poll: none of this block will change that, but one of another worker's may.
+    fn is_out_of_patience(&mut self) -> bool {
+        thread::yield_now();
+        self.idle_since.get_or_insert_with(Instant::now).elapsed() >= self.patience
     }
 
     /// The thread that a fiber with none starts with; `None` if every thread has started.
@@ -185,12 +210,12 @@ impl Block {
     }
 
     pub fn wake(&mut self, thread: u32) {
-        self.idle_turns = 0;
+        self.got_somewhere();
         self.ready.push_back(thread);
     }
 
     pub fn exit(&mut self) -> Result<(), String> {
-        self.idle_turns = 0;
+        self.got_somewhere();
         self.live -= 1;
         self.threads[self.current as usize].state = State::Exited;
         self.exit_warp()?;

@@ -140,15 +140,15 @@ pub(super) fn describe(worker: &Worker, trap: Trap) -> String {
     let what = match trap.signal {
         STOP => "endless: the thread runs and runs, and comes to no barrier and no end".to_string(),
         SIGFPE => "an integer division by zero, or one that overflows".to_string(),
-        SIGILL => {
-            "undefined: an index, a shift or an alignment that C++ does not allow".to_string()
-        }
+        SIGILL => "a trap of the C++ compiler: the code has no defined meaning".to_string(),
         _ => format!("invalid access to {}", place(worker, trap.address)),
     };
-    match source_lines(trap.at) {
-        Some(lines) => format!("{what}, at {lines}"),
-        None => what,
-    }
+    let lines = source_lines(trap.at);
+    let in_kernel = lines.as_ref().is_some_and(|lines| lines.contains(".cu"));
+    // Stopped while an access was being looked at: then the thread is at that access.
+    let last = worker.checker.last.checked_sub(1).filter(|_| !in_kernel);
+    let lines = last.and_then(source_lines).or(lines);
+    lines.map_or(what.clone(), |lines| format!("{what}, at {lines}"))
 }
 
 fn place(worker: &Worker, address: usize) -> String {
@@ -162,7 +162,7 @@ fn place(worker: &Worker, address: usize) -> String {
 }
 
 /// The source lines of an instruction: its own, then those it is inlined into, up to the kernel's body.
-fn source_lines(at: usize) -> Option<String> {
+pub(super) fn source_lines(at: usize) -> Option<String> {
     let mut lines = Vec::new();
     backtrace::resolve(at as *mut c_void, |symbol| {
         let is_entry = symbol

@@ -69,7 +69,13 @@ unsafe extern "C" fn emulated_syncwarp(mask: u32, site: Site) {
         site,
     };
     // SAFETY: as above.
-    unsafe { meet(worker::current(), call, &mut (), |_| ()) }
+    unsafe {
+        let worker = worker::current();
+        // Of the collectives, only this one orders memory.
+        meet(worker, call, &mut (), |meeting| {
+            (*worker).block.clocks.join(meeting.threads())
+        });
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -1,5 +1,6 @@
 //! One launch: its blocks, in an order drawn from the seed, on one worker or several.
 use super::{
+    access,
     fault::{self, HandlerStack},
     memory,
     schedule::BlockOrder,
@@ -24,8 +25,17 @@ pub struct Options {
     pub seed: u64,
     /// Threads of the host. With more than one, float atomics of different blocks take no fixed order.
     pub workers: usize,
-    /// How long a thread may run without coming to a barrier or to its end.
+    /// How long (of CPU time) a thread may run without coming to a barrier or to its end.
     pub patience: Duration,
+    /// Whether every access is checked for bounds and races, which takes two to eight times as long.
+    pub check: bool,
+}
+
+impl Options {
+    /// Whether the kernels were built so that `check` has any effect: by g++, and not plainly.
+    pub fn can_check() -> bool {
+        access::is_built_in()
+    }
 }
 
 impl Default for Options {
@@ -34,6 +44,7 @@ impl Default for Options {
             seed: 0,
             workers: 1,
             patience: Duration::from_secs(20),
+            check: true,
         }
     }
 }
@@ -62,10 +73,17 @@ pub(super) fn run(
     let launch = Launch {
         entry,
         params: copy.0.as_ptr(),
+        params_bytes: params.len(),
         blocks: Index::from(grid.blocks),
         threads: Index::from(grid.threads),
         shared_bytes: grid.shared_bytes as usize,
         seed: options.seed,
+        check: options.check,
+        patience: if options.workers > 1 {
+            options.patience
+        } else {
+            Duration::ZERO
+        },
     };
     let seed = options.seed;
     run_blocks(&launch, options).map_err(|(block, Failure { thread, why })| match thread {

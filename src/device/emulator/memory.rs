@@ -77,6 +77,36 @@ pub(super) fn free(address: u64) {
     }
 }
 
+/// An allocation, as the checker sees it.
+pub(super) struct Region {
+    pub bytes: Range<usize>,
+    pub guarded: Range<usize>,
+    /// Whether a parameter of the kernel points into it.
+    pub is_passed: bool,
+}
+
+/// All allocations, by address.
+pub(super) fn regions(params: &[u8], regions: &mut Vec<Region>) {
+    regions.clear();
+    regions.extend(allocations().iter().map(|(&start, allocation)| Region {
+        bytes: start..start + allocation.bytes,
+        guarded: allocation.body.start - GUARD_BYTES..allocation.body.end + GUARD_BYTES,
+        is_passed: false,
+    }));
+    for address in words(params) {
+        let at = regions.partition_point(|region| region.bytes.start <= address);
+        if let Some(region) = at.checked_sub(1).map(|i| &mut regions[i]) {
+            region.is_passed |= address <= region.bytes.end;
+        }
+    }
+}
+
+/// Whatever may be a pointer among parameters.
+fn words(params: &[u8]) -> impl Iterator<Item = usize> {
+    let word = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("eight bytes")) as usize;
+    params.chunks_exact(8).map(word)
+}
+
 /// Bytes allocated.
 pub(super) fn used() -> u64 {
     allocations()
@@ -101,8 +131,7 @@ pub(super) fn check_range(address: u64, bytes: usize) -> Result<(), String> {
 /// Whether the canaries still stand around every allocation that `params` point into.
 pub(super) fn check(params: &[u8]) -> Result<(), String> {
     let allocations = allocations();
-    for word in params.chunks_exact(8) {
-        let address = u64::from_ne_bytes(word.try_into().expect("eight bytes")) as usize;
+    for address in words(params) {
         let Some((&start, allocation)) = allocations.range(..=address).next_back() else {
             continue;
         };

@@ -6,19 +6,26 @@
 //! has written and has guards at its ends; whatever goes wrong is an error that names the block, the
 //! thread, the line and the seed that brings it back.
 //!
+//! By default every load and store is checked as well (`access`): device memory for its exact bounds,
+//! shared memory for its arrays' and for races, which `race` and `clocks` find whatever the schedule.
+//! `SELFSAME_EMULATOR=plain`, when building, leaves that out.
+//!
 //! `launch` runs blocks on workers; a `worker` switches between fibers as its `block` says; `block`,
 //! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("feature `emulator` handles signals of x86-64 Linux only");
 
+mod access;
 mod barrier;
 mod block;
+mod clocks;
 mod fault;
 mod fiber;
 mod hooks;
 mod launch;
 mod memory;
 mod planted;
+mod race;
 mod report;
 mod schedule;
 mod shared;
@@ -44,7 +51,8 @@ pub(super) struct Emulated {
 }
 
 impl Emulated {
-    /// Fresh seeds for each launch from `SELFSAME_SEED` on, `SELFSAME_EMULATOR_WORKERS` threads.
+    /// Fresh seeds for each launch from `SELFSAME_SEED` on, `SELFSAME_EMULATOR_WORKERS` threads, and no
+    /// checks with `SELFSAME_EMULATOR=plain`.
     pub fn new(real: Real) -> Emulated {
         let default = Options::default();
         Emulated::with(
@@ -52,6 +60,7 @@ impl Emulated {
             Options {
                 seed: variable("SELFSAME_SEED").unwrap_or(default.seed),
                 workers: variable("SELFSAME_EMULATOR_WORKERS").unwrap_or(default.workers),
+                check: env::var("SELFSAME_EMULATOR").as_deref() != Ok("plain"),
                 ..default
             },
         )

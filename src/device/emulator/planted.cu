@@ -176,10 +176,9 @@ struct SharedOverrun { const float* x; float* y; };
 KERNEL(shared_overrun, SharedOverrun) {
   SHARED_ARRAY(float, before, 4);
   SHARED_ARRAY(float, tile, 100);
-  before[0] = 0.0f;
-  u32 at = threadIdx.x;
-  asm volatile("" : "+r"(at));  // so that the compiler does not see it coming
-  if (at < 112) tile[at] = p.x[thread_index()];
+  if (threadIdx.x < 4) before[threadIdx.x] = 0.0f;
+  float* first = tile;  // a pointer has no bounds that the compiler could check
+  if (threadIdx.x < 112) first[threadIdx.x] = p.x[thread_index()];
   p.y[thread_index()] = p.x[thread_index()];
 }
 
@@ -211,6 +210,35 @@ struct DivideByZero { const float* x; float* y; };
 
 KERNEL(divide_by_zero, DivideByZero) {
   p.y[thread_index()] = float(1000 / int(p.x[thread_index()]));
+}
+
+struct Misaligned { const float* x; float* y; };
+
+KERNEL(misaligned, Misaligned) {
+  const float4 four = *reinterpret_cast<const float4*>(p.x + 1 + threadIdx.x);
+  p.y[thread_index()] = four.x + four.w;
+}
+
+struct WideShift { const float* x; float* y; };
+
+KERNEL(wide_shift, WideShift) {
+  p.y[thread_index()] = float(1u << threadIdx.x);
+}
+
+struct LocalIndex { const float* x; float* y; };
+
+KERNEL(local_index, LocalIndex) {
+  float local[8];
+  for (u32 i = 0; i < 8; i++) local[i] = p.x[i];
+  p.y[thread_index()] = local[threadIdx.x % 16];
+}
+
+// Reads where nothing of its own is, but memory of the device all the same: y's, of which it is not told.
+struct NotPassed { const float* x; u64 y; };
+
+KERNEL(not_passed, NotPassed) {
+  const float* y = reinterpret_cast<const float*>(~p.y);
+  const_cast<float*>(p.x)[thread_index()] = y[thread_index()];
 }
 
 // ---- waiting for what does not come ----

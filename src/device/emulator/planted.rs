@@ -21,5 +21,6 @@ planted! {
     SoundSum SoundRotation SoundScan SoundExit SoundHandover SoundCount SoundLock
     NoBarrier NoSecondBarrier NoSyncwarp Unwritten UnsetShared
     WritePastEnd ReadPastEnd WriteBeforeStart SharedOverrun DynamicOverrun LargeFrame DivideByZero TooManyThreads
+    Misaligned WideShift LocalIndex NotPassed
     NamedDeadlock DivergentBarrier ShuffleAndBarrier ShuffleMask ShuffleAndVote EndlessLoop EndlessLock
 }

@@ -7,7 +7,7 @@ use libc::{
 };
 use std::{ffi::CStr, ops::Range, ptr, slice};
 
-const WINDOW_BYTES: usize = 256 << 10;
+pub(super) const WINDOW_BYTES: usize = 256 << 10;
 /// What a block may have on sm_90: 227 KiB.
 pub(super) const SHARED_BYTES_MAX: usize = 227 << 10;
 /// The driver's own first KiB: an address of 0 is never valid.
@@ -108,6 +108,45 @@ impl SharedMemory {
             ));
         }
         Ok(self.base + self.dynamic.start)
+    }
+
+    /// Where in the window an address is, if it is.
+    #[inline]
+    pub fn offset(&self, address: usize) -> Option<usize> {
+        Some(address.wrapping_sub(self.base)).filter(|&offset| offset < WINDOW_BYTES)
+    }
+
+    /// Whether these bytes are all in one array.
+    #[inline]
+    pub fn contains(&self, offset: usize, bytes: usize) -> bool {
+        let inside = |r: &Range<usize>| r.start <= offset && offset + bytes <= r.end;
+        self.arrays.iter().any(|array| inside(&array.bytes)) || inside(&self.dynamic)
+    }
+
+    /// "shared array "tile" of 400 bytes, at offset 12": the array that an offset is in or near.
+    pub fn place(&self, offset: usize) -> String {
+        let before = |array: &&Array| array.bytes.start <= offset;
+        let array = self
+            .arrays
+            .iter()
+            .rev()
+            .find(before)
+            .or(self.arrays.first());
+        match array {
+            Some(array) if offset + ZONE_BYTES < self.dynamic.start || self.dynamic.is_empty() => {
+                let from_start = offset as isize - array.bytes.start as isize;
+                let Array { name, bytes, .. } = array;
+                format!(
+                    "shared array {name:?} of {} bytes, at offset {from_start}",
+                    bytes.len()
+                )
+            }
+            _ => {
+                let from_start = offset as isize - self.dynamic.start as isize;
+                let bytes = self.dynamic.len();
+                format!("dynamic shared memory of {bytes} bytes, at offset {from_start}")
+            }
+        }
     }
 
     /// At the end of a block: whether anything was written between the arrays.

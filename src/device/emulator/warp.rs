@@ -17,6 +17,7 @@ pub(super) struct Call {
 /// The lanes of one collective that have come so far.
 pub(super) struct Meeting {
     call: Call,
+    warp: u32,
     arrived: u32,
     parts: [*mut c_void; WARP as usize],
 }
@@ -63,6 +64,13 @@ impl Warp {
 }
 
 impl Meeting {
+    pub fn threads(&self) -> impl Iterator<Item = u32> + Clone {
+        let Meeting { call, warp, .. } = *self;
+        (0..WARP)
+            .filter(move |lane| call.mask & (1 << lane) != 0)
+            .map(move |l| warp * WARP + l)
+    }
+
     /// The parts of the lanes in the mask.
     pub fn parts<T>(&self) -> [Option<*mut T>; WARP as usize] {
         std::array::from_fn(|lane| {
@@ -88,6 +96,7 @@ impl Block {
         let at = open.unwrap_or_else(|| {
             warp.meetings.push(Meeting {
                 call,
+                warp: index,
                 arrived: 0,
                 parts: [ptr::null_mut(); 32],
             });

@@ -1,14 +1,17 @@
 //! The watchdog: a thread of its own that stops a kernel's thread which has run too long without
 //! coming to a place where it could have been switched away from.
 use super::fault::STOP;
-use libc::{pthread_kill, pthread_self, pthread_t};
+use libc::{
+    clock_gettime, clockid_t, pthread_getcpuclockid, pthread_kill, pthread_self, pthread_t,
+    timespec,
+};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, Once, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A worker's sign of life.
@@ -48,7 +51,27 @@ struct Watched {
     thread: pthread_t,
     patience: Duration,
     progress: u64,
-    since: Instant,
+    /// What the thread had used of a CPU when it was last seen to get somewhere. Not wall-clock time: on
+    /// a busy machine a thread may get nowhere because it does not run.
+    since: Duration,
+}
+
+/// # Safety
+/// `thread` has not ended.
+unsafe fn cpu_time(thread: pthread_t) -> Duration {
+    let (mut clock, mut time) = (
+        clockid_t::default(),
+        timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+    );
+    // SAFETY: the caller's promise; both are plain numbers, which the calls fill in.
+    unsafe {
+        pthread_getcpuclockid(thread, &mut clock);
+        clock_gettime(clock, &mut time);
+    }
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
@@ -70,7 +93,7 @@ impl Guard {
             thread: unsafe { pthread_self() },
             patience,
             progress: 0,
-            since: Instant::now(),
+            since: Duration::MAX,
         });
         Guard(watch.clone())
     }
@@ -95,12 +118,14 @@ fn run() {
 
 fn look_at(watched: &mut Watched) {
     let progress = watched.watch.progress.load(Relaxed);
+    // SAFETY: the thread cannot end while it is listed, and the list is locked.
+    let now = unsafe { cpu_time(watched.thread) };
     if progress != watched.progress || !watched.watch.is_inside() {
         watched.progress = progress;
-        watched.since = Instant::now();
-    } else if watched.since.elapsed() > watched.patience {
-        // SAFETY: the thread cannot end while it is listed, and the list is locked.
+        watched.since = now;
+    } else if now.saturating_sub(watched.since) > watched.patience {
+        // SAFETY: as above.
         unsafe { pthread_kill(watched.thread, STOP) };
-        watched.since = Instant::now();
+        watched.since = now;
     }
 }

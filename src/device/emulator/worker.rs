@@ -1,6 +1,7 @@
 //! A worker runs blocks, one after another, on the thread of the host it is on: it resumes fibers as
 //! the block's schedule says, until every CUDA thread of the block has exited.
 use super::{
+    access::Checker,
     block::{Block, Next, State},
     fault,
     fiber::{Fibers, Parent, Trap},
@@ -9,7 +10,7 @@ use super::{
     watchdog::Watch,
 };
 use crate::device::Entry;
-use std::{cell::Cell, ptr, sync::Arc};
+use std::{cell::Cell, ptr, sync::Arc, time::Duration};
 
 /// CUDA's `uint3`.
 #[repr(C)]
@@ -41,10 +42,14 @@ pub(super) struct ThreadView {
 pub(super) struct Launch {
     pub entry: Entry,
     pub params: *const u8,
+    pub params_bytes: usize,
     pub blocks: Index,
     pub threads: Index,
     pub shared_bytes: usize,
     pub seed: u64,
+    pub check: bool,
+    /// How long other workers may be waited for: not at all where there are none.
+    pub patience: Duration,
 }
 
 // SAFETY: `params` are only read, and outlive the launch.
@@ -60,6 +65,7 @@ pub(super) struct Worker {
     pub block: Block,
     pub fibers: Fibers,
     pub shared: SharedMemory,
+    pub checker: Checker,
     pub watch: Arc<Watch>,
     entry: Entry,
     params: *const u8,
@@ -91,6 +97,7 @@ impl Worker {
             block: Block::new(),
             fibers: Fibers::default(),
             shared: SharedMemory::new(),
+            checker: Checker::default(),
             watch: Arc::default(),
             entry: no_kernel,
             params: ptr::null(),
@@ -105,6 +112,9 @@ impl Worker {
         WORKER.with(|worker| worker.set(self));
         // SAFETY: returns the address of a thread-local of the host's current thread.
         self.running = unsafe { emulated_running_thread() };
+        self.checker
+            .begin(launch.check, launch.params, launch.params_bytes);
+        self.block.clocks.on = self.checker.on;
         self.entry = launch.entry;
         self.params = launch.params;
         self.view.threads = launch.threads;
@@ -139,9 +149,12 @@ impl Worker {
         unsafe {
             let worker = &mut *this;
             worker.view.index = launch.block_index(number);
-            worker
-                .block
-                .begin(worker.views.len() as u32, launch.seed, number);
+            worker.block.begin(
+                worker.views.len() as u32,
+                launch.seed,
+                number,
+                launch.patience,
+            );
             worker.shared.begin(launch.shared_bytes);
             let run = Worker::run_fibers(this).and_then(|()| {
                 (*this)

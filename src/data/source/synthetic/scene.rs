@@ -211,8 +211,8 @@ fn mix(a: Color, b: Color, share: f32) -> Color {
     [0, 1, 2].map(|c| a[c] + (b[c] - a[c]) * share)
 }
 
-/// Three numbers of mean 0 and standard deviation 1 from the ten-bit fields of `bits`: the sum of two
-/// uniform five-bit numbers each, a triangle.
+/// Three numbers of mean 0 and standard deviation 1 from the ten-bit fields of `bits`: the sum of
+/// two uniform five-bit numbers each, a triangle.
 fn grain(bits: u32) -> [f32; 3] {
     [0, 10, 20].map(|at| {
         let (a, b) = (bits >> at & 31, bits >> (at + 5) & 31);

@@ -1,5 +1,5 @@
-//! Ten shapes as functions of the plane: negative inside, positive outside, about the distance to the
-//! edge. A figure fills about the unit disc; its proportions are its own.
+//! Ten shapes as functions of the plane: negative inside, positive outside, about the distance to
+//! the edge. A figure fills about the unit disc; its proportions are its own.
 use std::f32::consts::{PI, TAU};
 
 use crate::random::Draws;
@@ -59,8 +59,8 @@ fn rectangle((x, y): Point, half_width: f32, half_height: f32) -> f32 {
 /// Two arms from a corner, `spread` half turns apart.
 fn angle((x, y): Point, spread: f32, half_width: f32) -> f32 {
     let (sin, cos) = (spread * PI / 2.0).sin_cos();
-    let (x, y) = (x + 0.5, y.abs());
-    let along = (x * cos + y * sin).clamp(0.0, 1.3);
+    let (x, y) = (x + 0.45, y.abs());
+    let along = (x * cos + y * sin).clamp(0.0, 1.1);
     length((x - along * cos, y - along * sin)) - half_width
 }
 

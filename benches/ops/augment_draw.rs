@@ -1,0 +1,12 @@
+use criterion::Criterion;
+use selfsame::{
+    Device, Tensor,
+    ops::{augment::Recipe, augment_draw},
+};
+
+/// One view of each of 256 images; of so little, what is measured is the launch.
+pub fn bench(c: &mut Criterion, device: &Device) {
+    let ids = Tensor::from_u32(device, [256], &[7; 256]).unwrap();
+    let draw = || augment_draw::draw(&ids, &Recipe::simclr_cifar(), 1, 2, 0).unwrap();
+    c.bench_function("augment_draw/256", |b| b.iter(draw));
+}

@@ -1,0 +1,168 @@
+//! The checked mode: kernels are compiled with `-fsanitize=thread`, but linked to our own `__tsan_*`
+//! (hooks.cpp), so that every load and store comes by here first. Device memory is bounded exactly, by
+//! what the launch was given; shared memory is bounded by its arrays, and watched for races.
+use super::{
+    fault::source_lines,
+    memory::{self, Region},
+    race::{Race, Races},
+    worker::{self, Worker},
+};
+use std::ops::Range;
+
+#[derive(Default)]
+pub(super) struct Checker {
+    pub on: bool,
+    /// The instruction of the last access: where a thread is that seems to be in here.
+    pub last: usize,
+    races: Races,
+    /// All allocations, by address, and the one last touched.
+    regions: Vec<Region>,
+    recent: Range<usize>,
+    params: Range<usize>,
+}
+
+unsafe extern "C" {
+    /// Whether the kernels were built with the calls to here.
+    fn emulated_is_checked() -> bool;
+}
+
+/// Whether the kernels of this build can be checked at all.
+pub(super) fn is_built_in() -> bool {
+    // SAFETY: returns a constant.
+    unsafe { emulated_is_checked() }
+}
+
+impl Checker {
+    pub fn begin(&mut self, wanted: bool, params: *const u8, params_bytes: usize) {
+        self.on = wanted && is_built_in();
+        self.last = 0;
+        self.recent = 0..0;
+        self.params = params as usize..params as usize + params_bytes;
+        if self.on {
+            self.races.begin();
+            // SAFETY: the launch's own copy of its parameters.
+            let params = unsafe { std::slice::from_raw_parts(params, params_bytes) };
+            memory::regions(params, &mut self.regions);
+        }
+    }
+
+    /// Whether an access outside shared memory is within what the kernel was given. What is no device
+    /// memory at all is the stack or a constant, which the machine itself guards.
+    fn check_region(&mut self, address: usize, bytes: usize) -> Result<(), String> {
+        let inside = |range: &Range<usize>| range.start <= address && address + bytes <= range.end;
+        if inside(&self.recent) || inside(&self.params) {
+            return Ok(());
+        }
+        let at = self
+            .regions
+            .partition_point(|region| region.guarded.start <= address);
+        match at.checked_sub(1).map(|i| &self.regions[i]) {
+            Some(region) if region.guarded.contains(&address) => {
+                if inside(&region.bytes) && region.is_passed {
+                    self.recent = region.bytes.clone();
+                    return Ok(());
+                }
+                let why = memory::describe(address);
+                let passed = if region.is_passed {
+                    ""
+                } else {
+                    ", which the kernel was not given"
+                };
+                Err(format!("{why}{passed}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Worker {
+    /// `at` is where the access returns to; the error says which line that is.
+    fn check_access(
+        &mut self,
+        address: usize,
+        bytes: usize,
+        writes: bool,
+        at: usize,
+    ) -> Result<(), String> {
+        let verb = if writes { "write" } else { "read" };
+        let Some(offset) = self.shared.offset(address) else {
+            let checked = self.checker.check_region(address, bytes);
+            return checked.map_err(|why| format!("{verb} of {bytes} bytes of {why}{}", line(at)));
+        };
+        if !self.shared.contains(offset, bytes) {
+            let place = self.shared.place(offset);
+            return Err(format!(
+                "{verb} of {bytes} bytes out of bounds, {place}{}",
+                line(at)
+            ));
+        }
+        let (thread, clocks) = (self.block.current, &self.block.clocks);
+        let race = self
+            .checker
+            .races
+            .access(clocks, thread, (offset, bytes), writes, at);
+        race.map_err(|race| self.describe_race(&race, verb, at))
+    }
+
+    #[cold]
+    fn describe_race(&self, race: &Race, verb: &str, at: usize) -> String {
+        let (thread, former) = (self.block.current, &race.former);
+        let (former_verb, former_thread) = (
+            if former.writes { "write" } else { "read" },
+            former.when.thread,
+        );
+        format!(
+            "race, {}: {verb} by thread {thread}{}, with no barrier after the {former_verb} by thread {former_thread}{}",
+            self.shared.place(race.offset),
+            line(at),
+            line(former.at),
+        )
+    }
+}
+
+/// ", at x.cu:7" for the call that returns to `at`, where that is known.
+fn line(at: usize) -> String {
+    source_lines(at - 1).map_or(String::new(), |lines| format!(", at {lines}"))
+}
+
+/// Called before each load and store of a kernel; `at` is the address it returns to.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn emulated_access(address: usize, bytes: usize, writes: bool, at: usize) {
+    let worker = worker::current();
+    // SAFETY: called by a kernel, on a fiber of the current worker; no reference outlives the check.
+    unsafe {
+        (*worker).checker.last = at;
+        if (*worker).checker.on
+            && let Err(why) = (*worker).check_access(address, bytes, writes, at)
+        {
+            worker::fail(worker, why);
+        }
+    }
+}
+
+/// Called before each atomic operation. Atomics do not race, and order what came before one against
+/// what comes after the next; on the device that takes a fence as well, which is not looked for.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn emulated_atomic(address: usize, bytes: usize, at: usize) {
+    let worker = worker::current();
+    // SAFETY: as above.
+    unsafe {
+        if !(*worker).checker.on {
+            return;
+        }
+        let checked = match (*worker).shared.offset(address) {
+            Some(offset) if (*worker).shared.contains(offset, bytes) => Ok(()),
+            Some(offset) => Err((*worker).shared.place(offset)),
+            None => (*worker).checker.check_region(address, bytes),
+        };
+        if let Err(why) = checked {
+            worker::fail(
+                worker,
+                format!("atomic operation out of bounds, {why}{}", line(at)),
+            );
+        }
+        let block = &mut (*worker).block;
+        block.clocks.acquire(block.current, address);
+        block.clocks.release(block.current, address);
+    }
+}

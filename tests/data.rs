@@ -1,0 +1,10 @@
+//! The data side: formats, sources, crops, the loader's promises, the synthetic set.
+mod data {
+    mod crops;
+    mod formats;
+    mod loader;
+    mod real;
+    mod samples;
+    mod sources;
+    mod synthetic;
+}
