@@ -40,11 +40,7 @@ fn all(c: &mut Criterion) {
     );
 }
 
-<<<<<<< HEAD
 /// Forward, NT-Xent on the features, and backward to every parameter.
-=======
-/// Forward, the sum of squares' stand-in for a loss, and backward to every parameter.
->>>>>>> loss
 fn step(
     c: &mut Criterion,
     device: &Device,

@@ -111,7 +111,7 @@ fn run_knn(args: &KnnArgs) -> Result<()> {
             "top5": score.top5,
             "images": score.images,
             "k": plan.k,
-            "temperature": plan.temperature,
+            "temperature": decimal(plan.temperature),
         }));
     }
     println!(
@@ -153,8 +153,8 @@ fn run_linear(args: &LinearArgs) -> Result<()> {
             "top1": score.top1,
             "top5": score.top5,
             "images": score.images,
-            "lr": outcome.rate,
-            "tried": outcome.tried.iter().map(|(lr, top1)| serde_json::json!({"lr": lr, "top1": top1})).collect::<Vec<_>>(),
+            "lr": decimal(outcome.rate),
+            "tried": outcome.tried.iter().map(|(lr, top1)| serde_json::json!({"lr": decimal(*lr), "top1": top1})).collect::<Vec<_>>(),
             "epochs": plan.epochs,
             "batch": plan.batch,
         }));
@@ -169,6 +169,11 @@ fn run_linear(args: &LinearArgs) -> Result<()> {
         images.train.labels.len()
     );
     Ok(())
+}
+
+/// As it was typed: 0.1, not 0.10000000149011612.
+fn decimal(x: f32) -> f64 {
+    x.to_string().parse().expect("a number reads back")
 }
 
 /// Features and classes of one dataset.

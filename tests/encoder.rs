@@ -1,0 +1,211 @@
+//! The commands that use an encoder, as a user runs them: embed, eval, export; and kernels and doctor.
+use selfsame::{
+    Device,
+    interop::{
+        Existing, torchvision,
+        weights::{self, Array},
+    },
+    nn::{Architecture, Layout, Params, ResNet, Stem},
+};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
+};
+
+/// A tiny network with its first values, as a file.
+fn weights_in(folder: &Path) -> PathBuf {
+    let mut layout = Layout::default();
+    ResNet::new(&mut layout, Architecture::Tiny, Stem::Cifar, 1);
+    let params = Params::new(&Device::cpu(), &Arc::new(layout), 5).unwrap();
+    let layout = params.layout();
+    let (values, statistics) = (
+        params.values.to_vec().unwrap(),
+        params.statistics.to_vec().unwrap(),
+    );
+    let mut tensors = Vec::new();
+    for (entries, flat) in [
+        (layout.parameters(), &values),
+        (layout.statistics(), &statistics),
+    ] {
+        for entry in entries {
+            let values = flat[entry.offset..][..entry.len()].to_vec();
+            tensors.push((entry.name.clone(), Array::new(entry.shape.clone(), values)));
+        }
+    }
+    let path = folder.join("w.safetensors");
+    torchvision::write(&path, &tensors, 3, &HashMap::new(), Existing::Refuse).unwrap();
+    path
+}
+
+fn selfsame(folder: &Path, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_selfsame"));
+    let output = command
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .output();
+    output.expect("the program starts")
+}
+
+#[track_caller]
+fn succeeds(folder: &Path, line: &str) -> String {
+    let output = selfsame(folder, line);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{line}: {err}");
+    out
+}
+
+/// What it says when it ends with `code`.
+#[track_caller]
+fn fails(folder: &Path, line: &str, code: i32) -> String {
+    let output = selfsame(folder, line);
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{line}: {err}");
+    assert!(output.stdout.is_empty(), "{line}: {}", text(&output.stdout));
+    err
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn embed_writes_a_unit_vector_for_every_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights_in(folder);
+    let line = "embed synthetic:20:32 --weights w.safetensors --device cpu --out e.npy";
+    succeeds(folder, line);
+    let npy = fs::read(folder.join("e.npy")).unwrap();
+    let values: Vec<f32> = npy[128..]
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect();
+    assert_eq!(values.len(), 20 * 128);
+    for row in values.chunks_exact(128) {
+        let length: f32 = row.iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-5, "{length}");
+    }
+    let ids = fs::read_to_string(folder.join("e.ids.csv")).unwrap();
+    assert_eq!(ids.lines().count(), 21);
+    assert!(ids.starts_with("row,path,label\n0,synthetic:0,"), "{ids}");
+
+    let refused = fails(folder, line, 2);
+    assert!(
+        refused.contains("e.npy exists") && refused.contains("--force"),
+        "{refused}"
+    );
+    succeeds(folder, &format!("{line} --force --raw"));
+    let raw = fs::read(folder.join("e.npy")).unwrap();
+    assert_eq!(raw.len(), npy.len());
+    assert_ne!(raw, npy);
+}
+
+#[test]
+fn export_of_an_export_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let first = weights_in(folder);
+    let python = succeeds(
+        folder,
+        "export --weights w.safetensors --device cpu --to torchvision --out x.safetensors",
+    );
+    assert!(
+        python.contains("load_state_dict(load_file(\"x.safetensors\"))"),
+        "{python}"
+    );
+    let [first, second] =
+        [first, folder.join("x.safetensors")].map(|path| weights::read(&path).unwrap());
+    assert_eq!(first.arrays, second.arrays);
+    assert_eq!(second.notes["arch"], "tiny");
+    let refused = fails(
+        folder,
+        "export --weights w.safetensors --device cpu --to torchvision --out x.safetensors",
+        2,
+    );
+    assert!(refused.contains("--force"), "{refused}");
+}
+
+#[test]
+fn eval_says_how_good_the_features_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights_in(folder);
+    let images = "--weights w.safetensors --device cpu --train synthetic:200:32 --val synthetic-val:60:32 --json";
+    let json = |line: &str| -> serde_json::Value {
+        serde_json::from_str(&succeeds(folder, line)).unwrap()
+    };
+    let knn = json(&format!("eval knn {images}"));
+    assert_eq!(
+        (&knn["images"], &knn["bank"], &knn["k"]),
+        (&60.into(), &200.into(), &200.into())
+    );
+    assert!(
+        (0.0..=100.0).contains(&knn["top1"].as_f64().unwrap()),
+        "{knn}"
+    );
+    assert!(knn["top1"].as_f64() <= knn["top5"].as_f64());
+    let linear = json(&format!("eval linear {images} --epochs 3 --lr 0.1,1"));
+    assert_eq!(linear["tried"].as_array().unwrap().len(), 2);
+    assert_eq!(linear["images"], 60);
+}
+
+#[test]
+fn eval_without_labels_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights_in(folder);
+    fs::create_dir(folder.join("flat")).unwrap();
+    for i in 0..3u8 {
+        let pixel = [b"P6 8 8 255\n".to_vec(), vec![60 * i; 192]].concat();
+        fs::write(folder.join(format!("flat/{i}.ppm")), pixel).unwrap();
+    }
+    let why = fails(
+        folder,
+        "eval knn --weights w.safetensors --device cpu --train flat --val flat",
+        3,
+    );
+    assert!(
+        why.contains("--train have no label") && why.contains("a folder a class"),
+        "{why}"
+    );
+}
+
+#[test]
+fn weights_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let line = "embed synthetic:4 --device cpu --out e.npy --weights";
+    fails(folder, &format!("{line} absent"), 6);
+    fs::create_dir(folder.join("empty")).unwrap();
+    let why = fails(folder, &format!("{line} empty"), 2);
+    assert!(
+        why.contains("neither a run") && why.contains("nor a checkpoint"),
+        "{why}"
+    );
+    fs::write(folder.join("torch.pth"), b"PK\x03\x04").unwrap();
+    let why = fails(folder, &format!("{line} torch.pth"), 6);
+    assert!(why.contains("convert it in Python"), "{why}");
+    assert!(!folder.join("e.npy").exists());
+}
+
+#[test]
+fn kernels_and_doctor_speak_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: serde_json::Value =
+        serde_json::from_str(&succeeds(folder.path(), "kernels --json")).unwrap();
+    for row in rows.as_array().unwrap() {
+        assert!(row["registers"].as_u64().unwrap() <= 255, "{row}");
+    }
+    let findings: serde_json::Value =
+        serde_json::from_str(&succeeds(folder.path(), "doctor --json")).unwrap();
+    let findings = findings.as_array().unwrap();
+    for finding in findings {
+        let warns = finding["verdict"] == "warn";
+        assert_eq!(warns, finding["advice"].is_string(), "{finding}");
+    }
+    let cpu = findings.iter().find(|f| f["what"] == "cpu").unwrap();
+    assert_eq!(cpu["verdict"], "ok");
+}
