@@ -19,11 +19,11 @@ class CifarStem(ResNet):
 
 
 class Tiny(nn.Module):
-    """Three stages of one basic block, 32, 64 and 128 channels, at 32 pixels."""
+    """Three stages of one basic block, 32, 64 and 128 channels; the stem halves 32 pixels to 16."""
 
     def __init__(self):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 32, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
         self.layer1 = nn.Sequential(BasicBlock(32, 32))
         self.layer2 = nn.Sequential(BasicBlock(32, 64, 2, _shortcut(32, 64)))

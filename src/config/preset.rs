@@ -67,9 +67,9 @@ lr = "linear 0.12"
 weight_decay = 5e-4
 
 [schedule]
-epochs = 10
+epochs = 5
 batch = 256
-warmup_epochs = 1.0
+warmup_epochs = 0.5
 
 [output]
 log_every = 10
