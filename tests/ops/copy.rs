@@ -19,7 +19,7 @@ proptest! {
 /// What bf16 cannot hold is rounded to nearest even, on the device as on the host.
 #[test]
 fn rounds_to_nearest_even() {
-    let x = [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -1e30, 3.4e38, 1e-40];
+    let x = [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -1e30, 3.3e38, 1e-40];
     conform_within(1e-5, 1.0, |device| {
         copy::to_real(&Tensor::from_f32(device, [5], &x)?).map(|y| vec![y])
     });
