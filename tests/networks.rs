@@ -100,14 +100,7 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
     }
 
     let (n, s, d) = (4, golden.size, network.features());
-    let nchw = |i: usize| {
-        let (c, w, h, n) = (i % 3, i / 3 % s, i / 3 / s % s, i / 3 / s / s);
-        ((n * 3 + c) * s + h) * s + w
-    };
-    let x: Vec<f32> = (0..n * s * s * 3)
-        .map(|i| (1.5 * hashed(1000, nchw(i) as u64)) as f32)
-        .collect();
-    let x = Var::constant(Tensor::from_slice(&device, [n, s, s, 3], &x).unwrap());
+    let x = Var::constant(images(&device, n, s));
     let w: Vec<f32> = (0..n * d).map(|j| hashed(1001, j as u64) as f32).collect();
 
     let mut pass = Pass::train(&params);
@@ -143,8 +136,37 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
         loose,
     );
 
+    check_statistics(golden, &params, tight);
+    let evaluated = network
+        .forward(&mut Pass::evaluate(&params), &x)
+        .unwrap()
+        .value
+        .to_vec()
+        .unwrap();
+    all_close("evaluated", &evaluated, &golden.evaluated, tight * 10.0);
+}
+
+/// Images (n, side, side, 3), hashed in PyTorch's NCHW order.
+fn images(device: &Device, n: usize, side: usize) -> Tensor {
+    let s = side;
+    let nchw = |i: usize| {
+        let (c, w, h, n) = (i % 3, i / 3 % s, i / 3 / s % s, i / 3 / s / s);
+        ((n * 3 + c) * s + h) * s + w
+    };
+    let x: Vec<f32> = (0..n * s * s * 3)
+        .map(|i| (1.5 * hashed(1000, nchw(i) as u64)) as f32)
+        .collect();
+    Tensor::from_slice(device, [n, s, s, 3], &x).unwrap()
+}
+
+fn check_statistics(golden: &Golden, params: &Params, tight: f64) {
     let statistic = |name: &str| {
-        let entry = layout.statistics().iter().find(|e| e.name == name).unwrap();
+        let entry = params
+            .layout()
+            .statistics()
+            .iter()
+            .find(|e| e.name == name)
+            .unwrap();
         params.view(&params.statistics, entry).to_vec().unwrap()
     };
     all_close(
@@ -165,13 +187,6 @@ fn check(golden: &Golden, tight: f64, loose: f64) {
         &golden.last_variance,
         tight,
     );
-    let evaluated = network
-        .forward(&mut Pass::evaluate(&params), &x)
-        .unwrap()
-        .value
-        .to_vec()
-        .unwrap();
-    all_close("evaluated", &evaluated, &golden.evaluated, tight * 10.0);
 }
 
 fn norm_of(values: &[f32]) -> f64 {

@@ -30,70 +30,58 @@ pub fn bench(bencher: &mut Criterion, device: &Device) {
         let splits = (n * p * q).div_ceil(range);
         let partial = make(Element::F32, [splits, k, r * s, c]);
         let (px, pw, py) = (x.ptr(), weight.ptr(), y.ptr());
-        super::bench(
-            bencher,
-            device,
-            name,
-            Conv2dForward {
-                x: px,
-                weight: pw,
-                y: py,
-                n,
-                h,
-                w,
-                c,
-                k,
-                r,
-                s,
-                stride,
-                padding,
-                p,
-                q,
-            },
-        );
-        super::bench(
-            bencher,
-            device,
-            name,
-            Conv2dInputGradient {
-                dy: py,
-                weight: pw,
-                dx: px,
-                n,
-                h,
-                w,
-                c,
-                k,
-                r,
-                s,
-                stride,
-                padding,
-                p,
-                q,
-            },
-        );
-        super::bench(
-            bencher,
-            device,
-            name,
-            Conv2dWeightGradient {
-                dy: py,
-                x: px,
-                partial: partial.ptr(),
-                n,
-                h,
-                w,
-                c,
-                k,
-                r,
-                s,
-                stride,
-                padding,
-                p,
-                q,
-                splits,
-                range,
-            },
-        );
+        let forward = Conv2dForward {
+            x: px,
+            weight: pw,
+            y: py,
+            n,
+            h,
+            w,
+            c,
+            k,
+            r,
+            s,
+            stride,
+            padding,
+            p,
+            q,
+        };
+        let input = Conv2dInputGradient {
+            dy: py,
+            weight: pw,
+            dx: px,
+            n,
+            h,
+            w,
+            c,
+            k,
+            r,
+            s,
+            stride,
+            padding,
+            p,
+            q,
+        };
+        let weight = Conv2dWeightGradient {
+            dy: py,
+            x: px,
+            partial: partial.ptr(),
+            n,
+            h,
+            w,
+            c,
+            k,
+            r,
+            s,
+            stride,
+            padding,
+            p,
+            q,
+            splits,
+            range,
+        };
+        super::bench(bencher, device, name, forward);
+        super::bench(bencher, device, name, input);
+        super::bench(bencher, device, name, weight);
     }
 }
