@@ -61,8 +61,30 @@ fn what_is_written_is_read_again() {
     let folder = folder();
     let path = folder.path().join("w.safetensors");
     let tensors = network();
-    let notes = HashMap::from([("arch".to_string(), "resnet18".to_string())]);
-    torchvision::write(&path, &tensors, 12, &notes, Existing::Refuse).unwrap();
+    let notes =
+        |names: [&str; 3]| HashMap::from(names.map(|n| (n.to_string(), "resnet18".to_string())));
+    torchvision::write(
+        &path,
+        &tensors,
+        12,
+        &notes(["arch", "a", "b"]),
+        Existing::Refuse,
+    )
+    .unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    torchvision::write(
+        &path,
+        &tensors,
+        12,
+        &notes(["b", "a", "arch"]),
+        Existing::Replace,
+    )
+    .unwrap();
+    assert_eq!(
+        bytes,
+        std::fs::read(&path).unwrap(),
+        "equal weights are equal files"
+    );
     let read = torchvision::read(&path).unwrap();
     assert_eq!(read.notes["format"], "pt");
     assert_eq!(read.notes["arch"], "resnet18");

@@ -37,7 +37,7 @@ impl Pool {
         let class = if self.keeps { size_class(bytes) } else { bytes };
         let ptr = match self.free.get_mut(&class).and_then(Vec::pop) {
             Some(ptr) => ptr,
-            None => self.from_driver(driver, class)?,
+            None => self.ask_driver(driver, class)?,
         };
         self.usage.used += class as u64;
         self.usage.peak = self.usage.peak.max(self.usage.used);
@@ -45,7 +45,7 @@ impl Pool {
     }
 
     /// Where the driver has no more, what the pool holds idle goes back to it first.
-    fn from_driver(&mut self, driver: &dyn Driver, class: usize) -> Result<Ptr> {
+    fn ask_driver(&mut self, driver: &dyn Driver, class: usize) -> Result<Ptr> {
         let ptr = match driver.alloc(class) {
             Err(_) if self.usage.held > self.usage.used => {
                 self.release(driver);
@@ -92,7 +92,7 @@ mod tests {
     fn a_class_holds_its_size_and_loses_an_eighth_at_most() {
         for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 123_456_789]) {
             let class = size_class(bytes);
-            assert!(class >= bytes && class % 256 == 0);
+            assert!(class >= bytes && class.is_multiple_of(256));
             assert!(
                 bytes < 2048 || class - bytes <= bytes / 8,
                 "{bytes} got {class}"

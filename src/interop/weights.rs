@@ -163,6 +163,18 @@ pub fn write(
         why: format!("cannot be written: {why}"),
     })?;
     let mut whole = WholeFile::create(path, existing)?;
-    whole.write(&file)?;
+    whole.write(&with_sorted_header(&file))?;
     whole.finish()
+}
+
+/// The same file with its header's keys in order: the crate writes notes in a hash map's order, and equal
+/// weights should be equal files. Offsets count from the header's end, so its length may change.
+fn with_sorted_header(file: &[u8]) -> Vec<u8> {
+    let (length, rest) = file.split_first_chunk::<8>().expect("a header");
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let sorted: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(header).expect("the header just written");
+    let mut header = serde_json::to_vec(&sorted).expect("as it was read");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes(), &header[..], tensors].concat()
 }

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     data::{
         BadImage, Dataset, Loader, Plan, Resident, View,
-        crop::random_resized_crop,
+        crop::{Filter, random_resized_crop},
         resident,
         sampler::{permutation, steps_per_epoch},
     },
@@ -82,7 +82,9 @@ impl Feed {
         let workers = workers(config);
         let view = view(config);
         let (batch, seed) = (config.schedule.batch, config.schedule.seed);
-        let source = if dataset.resident_size().is_some() {
+        // The device resamples bilinearly; a bicubic crop is the loader's.
+        let bilinear = config.augment.crop_filter == Filter::Bilinear;
+        let source = if bilinear && dataset.resident_size().is_some() {
             let held = resident(dataset, workers)?;
             Source::Block(Block::new(device, held, config, start)?)
         } else {

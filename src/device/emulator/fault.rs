@@ -169,7 +169,7 @@ pub(super) fn source_lines(at: usize) -> Option<String> {
             .name()
             .is_some_and(|n| n.to_string().starts_with("emulated_"));
         if let (Some(file), Some(line)) = (symbol.filename(), symbol.lineno())
-            && !(is_entry && !lines.is_empty())
+            && (!is_entry || lines.is_empty())
         {
             let file = file.file_name().unwrap_or_default().to_string_lossy();
             lines.push(format!("{file}:{line}"));

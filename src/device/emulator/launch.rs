@@ -57,6 +57,7 @@ const PARAMS_BYTES_MAX: usize = 4096;
 struct Params([u8; PARAMS_BYTES_MAX]);
 
 /// Idle workers, kept for their fibers.
+#[allow(clippy::vec_box)] // its fibers hold its address
 static WORKERS: Mutex<Vec<Box<Worker>>> = Mutex::new(Vec::new());
 
 /// Runs `entry` over `grid`. The error says in which block and thread, with which seed, and why.

@@ -117,8 +117,7 @@ mod tests {
         }
         let race = races
             .access(&clocks, 0, (65, 2), false, 0)
-            .err()
-            .expect("a race");
+            .expect_err("a race");
         assert_eq!((race.offset, race.former.when.thread), (65, 1));
         clocks.join_all();
         assert!(races.access(&clocks, 0, (64, 4), false, 0).is_ok());
