@@ -155,7 +155,7 @@ fn other_images_or_another_configuration_are_not_resumed() {
     let other_images = config("synthetic:40:16", &[]);
     let error = train(folder.path(), &other_images, None).err().unwrap();
     assert_eq!(error.exit_code(), 3, "{error}");
-    let other_numbers = config(SMALL, &["method.temperature=0.2"]);
+    let other_numbers = config(SMALL, &["method.temperature=0.3"]);
     let error = train(folder.path(), &other_numbers, None).err().unwrap();
     assert_eq!(error.exit_code(), 2, "{error}");
     let longer = config(SMALL, &["schedule.steps=2", "data.workers=1"]);

@@ -52,7 +52,7 @@ arch = "tiny"
 image_size = 32
 
 [method]
-temperature = 0.5
+temperature = 0.2
 
 [augment]
 brightness = 0.4

@@ -3,7 +3,7 @@
 //! factor).
 use std::cell::RefCell;
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
@@ -167,16 +167,15 @@ pub(super) fn resize_to(
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Bicubic => FilterType::CatmullRom,
     };
-    let box_ = [from.x, from.y, from.width, from.height].map(f64::from);
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
-        .crop(box_[0], box_[1], box_[2], box_[3]);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
     // Typed by its one pixel format: the resizer's code for the others is then not compiled.
     let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels)
         .expect("an image holds width x height x 3 bytes");
+    let source = TypedCroppedImage::new(source, from.x, from.y, from.width, from.height)
+        .expect("a crop is inside its image");
     let mut target = TypedImage::<U8x3>::from_buffer(to.0, to.1, out)
         .expect("the output holds size x size x 3 bytes");
     RESIZER
         .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, &options))
-        .expect("the box lies inside the image");
+        .expect("both are RGB of 8 bits");
 }
