@@ -4,7 +4,7 @@
 
 TRAIN and VAL hold one folder a class; labels serve the kNN evaluation alone. The recipe is that of
 `selfsame train --preset tiny`: crop 0.08 to 1, flip, jitter 0.4 0.4 0.4 0.1, gray 0.2, no blur; a head of
-two layers; temperature 0.5; SGD 0.12 x batch / 256, momentum 0.9, weight decay 5e-4, warm-up, cosine.
+two layers; temperature 0.2; SGD 0.12 x batch / 256, momentum 0.9, weight decay 5e-4, warm-up, cosine.
 """
 
 import argparse
@@ -81,7 +81,7 @@ class Trainer:
             group["lr"] = self.lr * rate
         images = self.pixels[ids]
         views = torch.stack([self.augment(image) for _ in range(2) for image in images])  # (2n, 3, h, w)
-        loss = nt_xent(self.head(self.model(views)), temperature=0.5)
+        loss = nt_xent(self.head(self.model(views)), temperature=0.2)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

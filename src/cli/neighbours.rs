@@ -1,20 +1,27 @@
 //! How well nearest neighbours tell the classes apart, before and after training: labels are only ever
 //! used here.
 use crate::{
-    Error, Result, Tensor, Var,
+    Device, Error, Result, Tensor, Var,
     config::Config,
     data::{Dataset, Image, crop::evaluation_crop},
+    device::Real,
     evaluate::{Features, NeighboursPlan, Score, knn},
     nn::{Params, Pass, ResNet},
     ops::augment,
     random::{Draws, Purpose},
-    train::{build::recipe, stop::Stop},
+    tensor::Element,
+    train::{
+        build::{Network, recipe},
+        stop::Stop,
+    },
 };
 use rayon::prelude::*;
 use std::{sync::Arc, time::Duration};
 
 const QUERIES: usize = 2_000;
 const BANK: usize = 10_000;
+/// What two cores do in about half a minute.
+const CPU_FLOPS: u64 = 4_000_000_000_000;
 /// Images a forward pass.
 const BATCH: usize = 250;
 
@@ -79,6 +86,28 @@ impl Neighbours {
             mean: recipe.mean,
             std: recipe.std,
         }))
+    }
+
+    /// On a CPU, no more images than `network` looks at in about half a minute; its cost is what a device
+    /// that runs nothing adds up for one image.
+    pub fn affordable(mut self, device: &Device, network: &Network) -> Result<Neighbours> {
+        if device.arch().compute > 0 {
+            return Ok(self);
+        }
+        let null = Device::null(Real::F32);
+        let params = Params::new(&null, &network.layout, 0)?;
+        let side = self.size as usize;
+        let x = Tensor::uninit(&null, Element::Real, [1, side, side, 3])?;
+        network
+            .encoder
+            .forward(&mut Pass::evaluate(&params), &Var::constant(x))?;
+        let most = (CPU_FLOPS / null.work().flops.max(1)) as usize;
+        let all = self.bank.images.len() + self.queries.images.len();
+        for subset in [&mut self.bank, &mut self.queries] {
+            let share = subset.images.len() * most / all;
+            subset.images.truncate(share.max(1));
+        }
+        Ok(self)
     }
 
     pub fn queries(&self) -> usize {

@@ -46,6 +46,11 @@ impl Session {
             log.warn(warning);
         }
         self.describe(&config)?;
+        let (device, network) = (&self.trainer.device, &self.trainer.network);
+        let neighbours = self.neighbours.take();
+        self.neighbours = neighbours
+            .map(|n| n.affordable(device, network))
+            .transpose()?;
         let untrained = self.untrained(&log, &stop)?;
         let outcome = self.trainer.run(&self.run.checkpoints(), &mut log, &stop);
         log.finish();
