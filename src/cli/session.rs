@@ -96,7 +96,7 @@ impl Session {
         println!("Next     selfsame embed {images} --weights {run} --out {run}/embeddings.npy");
         let labelled = !self.dataset.classes().is_empty();
         let val = match &config.data.val[..] {
-            "" if config.data.images == ["synthetic"] => "synthetic-val",
+            "" if images.starts_with("synthetic") => "synthetic-val",
             "" => "VAL",
             val => val,
         };

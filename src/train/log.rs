@@ -85,6 +85,11 @@ impl Log {
         })
     }
 
+    /// Training begins now: what came before counts in no speed.
+    pub fn begin(&mut self) {
+        self.window = Window::new();
+    }
+
     pub fn step(&mut self, step: &Step) {
         let window = &mut self.window;
         window.steps += 1;
@@ -213,9 +218,10 @@ impl Window {
 fn new_bar(done: u64, steps: u64) -> ProgressBar {
     let style = "{bar:30} {percent:>3} %  step {pos}/{len}  {msg}";
     let style = ProgressStyle::with_template(style).expect("a template of ours");
-    let bar = ProgressBar::new(steps).with_style(style.progress_chars("━╸─"));
-    bar.set_position(done);
-    bar
+    // Drawn with the first step, below the plan.
+    ProgressBar::new(steps)
+        .with_style(style.progress_chars("━╸─"))
+        .with_position(done)
 }
 
 fn append_to(path: &Path) -> Result<File> {

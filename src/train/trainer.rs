@@ -113,6 +113,7 @@ impl Trainer {
         let mut feed = Feed::start(&self.device, &self.dataset, &self.config, self.step, end)?;
         let mut saver = Saver::new(self.config.output.checkpoint_every);
         let mut step_took = Duration::ZERO;
+        log.begin();
         while self.step < end {
             let started = Instant::now();
             let why = stop.reason(self.step, 2 * step_took + saver.took);

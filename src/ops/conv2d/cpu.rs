@@ -48,9 +48,14 @@ impl Window {
         self.r == 1 && self.s == 1 && self.stride == 1 && self.padding == 0
     }
     /// Output pixels a block: unfolded they fill about 256 KB, half of a core's second-level cache, but
-    /// never fewer than 192, below which packing the weights costs too much of the product.
+    /// never fewer than 192, below which packing the weights costs too much of the product. Weights of
+    /// more than a megabyte are worth a quarter of all pixels at once, up to 512.
     fn block(&self) -> usize {
-        (65_536 / self.window()).clamp(192, 1024)
+        let fewest = match self.k as usize * self.window() {
+            0..262_144 => 192,
+            _ => (self.pixels() / 4).clamp(192, 512),
+        };
+        (65_536 / self.window()).clamp(fewest, 1024)
     }
 }
 
