@@ -55,7 +55,7 @@ KERNEL_BOUNDS(matmul_f32, MatmulF32, TILE_THREADS) {
       if (row + i < p.m && col + j < p.n) p.c[u64(row + i) * p.n + col + j] = sum[i][j];
 }
 
-// dy (rows, cols) real, y (cols) f32: y[c] = sum over rows, in row order within each of 8 strides.
+// dy (rows, cols) real, y (cols) f32: y = sum over rows, in row order within each of 8 strides.
 // One block 32 columns: threads (32, 8), each column's eight partial sums meet in shared memory.
 struct ColumnSums { const real* dy; float* y; u32 rows, cols; };
 

@@ -28,43 +28,43 @@ pub(super) struct Tally {
     read: usize,
     bad: usize,
     example: Option<BadImage>,
-    judged_from: usize,
+    /// Images the share is taken of while fewer were read.
+    at_least: usize,
     max_bad: f32,
 }
 
 impl Tally {
-    const JUDGED_FROM: usize = 1000;
+    const AT_LEAST: usize = 1000;
 
     pub fn new(images: usize, max_bad: f32) -> Tally {
         Tally {
             read: 0,
             bad: 0,
             example: None,
-            judged_from: images.min(Tally::JUDGED_FROM),
+            at_least: images.min(Tally::AT_LEAST),
             max_bad,
         }
     }
 
-    /// Errors when enough images are read and more than `max_bad` of them were bad.
+    /// Errors when more images were bad than `max_bad` of those read, or of the first thousand (or of all,
+    /// where they are fewer): a few bad ones at the start are no verdict.
     pub fn add(&mut self, good: usize, bad: &[BadImage]) -> Result<()> {
         self.read += good + bad.len();
         self.bad += bad.len();
         self.example = self.example.take().or_else(|| bad.first().cloned());
         match &self.example {
-            Some(example) if self.judged_from <= self.read && self.is_over() => {
-                Err(Error::Data(format!(
-                    "{} of {} images read are bad, e.g. {example}\n  \
+            Some(example) if self.is_over() => Err(Error::Data(format!(
+                "{} of {} images read are bad, e.g. {example}\n  \
                      repair or remove them, or allow more than {} % with --max-bad",
-                    self.bad,
-                    self.read,
-                    self.max_bad * 100.0
-                )))
-            }
+                self.bad,
+                self.read,
+                self.max_bad * 100.0
+            ))),
             _ => Ok(()),
         }
     }
 
     fn is_over(&self) -> bool {
-        self.bad as f64 > self.max_bad as f64 * self.read as f64
+        self.bad as f64 > self.max_bad as f64 * self.read.max(self.at_least) as f64
     }
 }

@@ -78,12 +78,12 @@ impl Device {
     pub fn cpu() -> Device {
         Device::new(Box::new(cpu::Cpu::default()))
     }
-    /// GPU number `ordinal`. Fails with [`Error::Environment`] where there is no driver, no such GPU, or
+    /// GPU number `ordinal`. Fails with [`Error::Environment`](crate::Error::Environment) where there is no driver, no such GPU, or
     /// the build left the CUDA kernels out.
     pub fn cuda(ordinal: usize, real: Real) -> Result<Device> {
         Ok(Device::new(Box::new(cuda::Cuda::open(ordinal, real)?)))
     }
-    /// The emulator: the `.cu` sources themselves on the host. Fails with [`Error::Environment`] where
+    /// The emulator: the `.cu` sources themselves on the host. Fails with [`Error::Environment`](crate::Error::Environment) where
     /// the build left it out.
     pub fn emulated(real: Real) -> Result<Device> {
         #[cfg(all(feature = "emulator", emulated_kernels))]

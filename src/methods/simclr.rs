@@ -17,7 +17,7 @@ pub struct SimClr {
 }
 
 impl Method for SimClr {
-    /// NT-Xent, eq. 1: the mean over all 2n views of -log softmax(similarity)[positive].
+    /// NT-Xent, eq. 1: the mean over all 2n views of `-log softmax(similarity)[positive]`.
     /// The views come stacked: rows i and i + n show the same image.
     fn loss(&mut self, pass: &mut Pass, batch: &Batch) -> Result<Var> {
         let [views] = &batch.views[..] else {

@@ -1,5 +1,5 @@
-//! `conv2d`: y[n,p,q,k] = sum over r, s, c of x[n, p stride + r - padding, q stride + s - padding, c]
-//! weight[k,r,s,c]. NHWC activations, KRSC weights, any window, stride and padding.
+//! `conv2d`: `y[n,p,q,k]` = sum over r, s, c of `x[n, p stride + r - padding, q stride + s - padding, c]`
+//! times `weight[k,r,s,c]`. NHWC activations, KRSC weights, any window, stride and padding.
 mod cpu;
 
 use crate::{
