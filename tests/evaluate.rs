@@ -195,7 +195,7 @@ fn the_probe_separates_what_is_separable() {
     let outcome = linear(train, val, 6, &short(), &|_, _| {});
     assert!(outcome.score.top1 > 98.0, "{outcome:?}");
     assert_eq!(outcome.score.images, 300);
-    assert_eq!(outcome.tried.len(), 8);
+    assert_eq!(outcome.tried.len(), 10);
     assert!(outcome.tried.iter().any(|&(rate, _)| rate == outcome.rate));
 }
 

@@ -320,7 +320,7 @@ fn a_run_is_one_process_and_a_dead_ones_lock_is_no_obstacle() {
     drop(run);
     let (_, started) = lock.split_once("\"started\":").unwrap();
     let dead = lock.replace(started, "1}"); // the same pid, as it was given to another
-    fs::write(path.join("LOCK"), dead).unwrap();
+    fs::write(path.join("LOCK"), &dead).unwrap();
     let (run, _) = Run::open(&path).unwrap();
     assert!(
         run.warnings[0].contains("left its lock"),
@@ -328,6 +328,34 @@ fn a_run_is_one_process_and_a_dead_ones_lock_is_no_obstacle() {
         run.warnings
     );
     drop(run);
+
+    // A killed process nobody waited for is still listed, and holds nothing.
+    let mut killed = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", killed.id())).unwrap();
+    let started = stat
+        .rsplit_once(')')
+        .unwrap()
+        .1
+        .split_whitespace()
+        .nth(19)
+        .unwrap();
+    let ours = format!("\"pid\":{}", std::process::id());
+    let its = format!("\"pid\":{}", killed.id());
+    let zombie = dead
+        .replace(&ours, &its)
+        .replace("\"started\":1}", &format!("\"started\":{started}}}"));
+    fs::write(path.join("LOCK"), &zombie).unwrap();
+    assert!(Run::open(&path).is_err(), "it lives: {zombie}");
+    killed.kill().unwrap();
+    let gone = || Run::open(&path).is_ok_and(|(run, _)| run.warnings[0].contains("left its lock"));
+    assert!((0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        gone()
+    }));
+    killed.wait().unwrap();
 
     let error = Run::create(&path, &written).unwrap_err();
     assert_eq!(error.exit_code(), 2);

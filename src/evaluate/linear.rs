@@ -27,7 +27,7 @@ impl Default for LinearPlan {
         LinearPlan {
             epochs: 100,
             batch: 256,
-            rates: vec![0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0],
+            rates: vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0],
             momentum: 0.9,
             seed: 0,
         }

@@ -177,11 +177,15 @@ impl Owner {
 }
 
 /// In the kernel's ticks since it booted: field 22 of `/proc/PID/stat`, counted after the name, which
-/// may hold blanks.
+/// may hold blanks. `None` of a process that is gone, a zombie included: a killed one stays in that state
+/// where its parent, a container's first process perhaps, never asks for it.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = after_name.split_whitespace();
+    let state = fields.next()?;
+    let started = fields.nth(18)?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(started)
 }
 
 fn hostname() -> String {
