@@ -12,6 +12,8 @@ typedef unsigned long long u64;
 #define KERNEL(name, Params) extern "C" __global__ void name(const __grid_constant__ Params p)
 #define KERNEL_BOUNDS(name, Params, threads) \
   extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Params p)
+// For tensor cores, which multiply bf16: stands between #ifdef REAL_BF16 and #endif.
+#define KERNEL_BF16(name, Params, threads) KERNEL_BOUNDS(name, Params, threads)
 #define SHARED_ARRAY(T, name, n) __shared__ T name[n]
 #define INFINITY __int_as_float(0x7f800000)
 #else

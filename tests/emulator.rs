@@ -44,6 +44,7 @@ fn device(mode: Mode, seed: u64, workers: usize) -> Device {
             workers,
             patience,
             check,
+            compute: 80,
         },
     )
 }

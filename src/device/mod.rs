@@ -16,6 +16,7 @@ mod kernel;
 mod matmul;
 mod memory;
 mod null;
+mod tensor_map;
 
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
@@ -27,12 +28,13 @@ pub use matmul::{Matrix, MatrixMut, host_matmul};
 pub use memory::MemoryUse;
 use memory::Pool;
 use std::sync::{Arc, Mutex};
+pub use tensor_map::{Encoded, Swizzle, TensorMap, Window};
 
 /// One kernel over one grid.
 pub(crate) struct Launch<'a> {
     pub kernel: &'static KernelInfo,
     pub grid: Grid,
-    /// The bytes of its one parameter struct.
+    /// The bytes of its one parameter: encoded tensor maps, if it takes any, then its struct.
     pub params: &'a [u8],
     /// Its definition in Rust, applied to the same parameters.
     pub twin: &'a dyn Fn(&Host),
@@ -48,6 +50,10 @@ pub(crate) trait Driver: Send + Sync {
     fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()>;
     fn launch(&self, launch: &Launch) -> Result<()>;
     fn synchronize(&self) -> Result<()>;
+    /// A tensor map as the device's copy engine reads it; asked for only where `arch` has one.
+    fn tensor_map(&self, _: &TensorMap) -> Result<Encoded> {
+        unreachable!("{} has no copy engine", self.name())
+    }
     /// Whether freed memory may be handed out again; no where its edges are being watched.
     fn pools(&self) -> bool {
         true
@@ -83,14 +89,16 @@ impl Device {
     pub fn cuda(ordinal: usize, real: Real) -> Result<Device> {
         Ok(Device::new(Box::new(cuda::Cuda::open(ordinal, real)?)))
     }
-    /// The emulator: the `.cu` sources themselves on the host. Fails with [`Error::Environment`](crate::Error::Environment) where
-    /// the build left it out.
-    pub fn emulated(real: Real) -> Result<Device> {
+    /// The emulator: the `.cu` sources themselves on the host, those meant for GPUs of compute capability
+    /// `compute` / 10. Fails with [`Error::Environment`](crate::Error::Environment) where the build left it out.
+    pub fn emulated(real: Real, compute: u32) -> Result<Device> {
         #[cfg(all(feature = "emulator", emulated_kernels))]
-        return Ok(Device::new(Box::new(emulator::Emulated::new(real))));
+        return Ok(Device::new(Box::new(emulator::Emulated::new(
+            real, compute,
+        ))));
         #[cfg(not(all(feature = "emulator", emulated_kernels)))]
         Err(crate::Error::Environment(format!(
-            "no emulator ({}) in this build: build with --features emulator where a C++17 compiler is installed",
+            "no emulator ({}, sm_{compute}) in this build: build with --features emulator where a C++17 compiler is installed",
             real.name()
         )))
     }
@@ -160,9 +168,14 @@ impl Device {
         work.flops += flops;
         drop(work);
         let twin = |host: &Host| kernel.on_cpu(host);
-        let params = kernel.pack();
+        let mut params = Packed::new();
+        for map in kernel.maps(self.arch()) {
+            let encoded = self.0.driver.tensor_map(&map)?;
+            params.extend(encoded.iter().flat_map(|word| word.to_ne_bytes()));
+        }
+        params.extend_from_slice(&kernel.pack());
         self.0.driver.launch(&Launch {
-            kernel: K::INFO,
+            kernel: kernel.kernel(self.arch()),
             grid,
             params: &params,
             twin: &twin,
