@@ -7,6 +7,7 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef int i32;
 typedef unsigned long long u64;
+typedef long long i64;
 #define DEVICE __device__ __forceinline__
 // A kernel takes exactly one argument: a plain struct of pointers and sizes, its twin in Rust.
 #define KERNEL(name, Params) extern "C" __global__ void name(const __grid_constant__ Params p)

@@ -71,3 +71,47 @@ KERNEL(column_sums, ColumnSums) {
   for (u32 i = 1; i < 8; i++) sum += partial[i * WARP + threadIdx.x];
   p.y[col] = sum;
 }
+
+#ifdef REAL_BF16
+#include "mma_tile.cuh"
+
+// The same by tensor cores: rows and columns of operands come in aligned chunks of eight.
+template <class Params, class Tile>
+DEVICE void product(const Params& p, Tile& tile, u8* shared, u32 row0, u32 col0) {
+  const MatrixRows a{p.a, p.m, p.a_row}, b{p.b, p.n, p.b_col};
+  const MatrixColumns a_across{p.a, p.m, p.a_col}, b_across{p.b, p.n, p.b_row};
+  const bool a_along = p.a_col == 1, b_along = p.b_row == 1;
+  if (a_along && b_along) tile.product(shared, row0, col0, 0, p.k, a, b);
+  else if (a_along) tile.product(shared, row0, col0, 0, p.k, a, b_across);
+  else if (b_along) tile.product(shared, row0, col0, 0, p.k, a_across, b);
+  else tile.product(shared, row0, col0, 0, p.k, a_across, b_across);
+}
+
+KERNEL_BF16(matmul_128x64, Matmul, MMA_THREADS) {
+  DYNAMIC_SHARED_ALIGNED(u8, shared, 128);
+  const u32 row0 = blockIdx.y * 128, col0 = blockIdx.x * 64;
+  MmaTile<128, 64> tile;
+  product(p, tile, shared, row0, col0);
+  if (p.bias != nullptr)
+    tile.for_each_pair([&](u32, u32 column, float& first, float& second) {
+      if (col0 + column >= p.n) return;  // n is even
+      first += p.bias[col0 + column];
+      second += p.bias[col0 + column + 1];
+    });
+  tile.round_to(shared);
+  tile.for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
+    if (row0 + row < p.m && col0 + column < p.n) store_chunk(p.c + u64(row0 + row) * p.n + col0 + column, chunk);
+  });
+}
+
+KERNEL_BF16(matmul_f32_128x64, MatmulF32, MMA_THREADS) {
+  DYNAMIC_SHARED_ALIGNED(u8, shared, 128);
+  const u32 row0 = blockIdx.y * 128, col0 = blockIdx.x * 64;
+  MmaTile<128, 64> tile;
+  product(p, tile, shared, row0, col0);
+  tile.for_each_pair([&](u32 row, u32 column, float first, float second) {
+    if (row0 + row >= p.m || col0 + column >= p.n) return;
+    *reinterpret_cast<float2*>(p.c + u64(row0 + row) * p.n + col0 + column) = make_float2(first, second);
+  });
+}
+#endif

@@ -1,87 +1,77 @@
 use criterion::Criterion;
 use selfsame::{
     Device, Tensor,
-    device::kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient},
+    device::{
+        Ptr,
+        kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient},
+    },
+    ops::conv2d::{Stride, geometry, splits},
     tensor::Element,
 };
 
-/// A name, then h = w, c, k, r = s and stride: the convolutions of ResNet-50 at 224, one of each kind.
-const SHAPES: [(&str, u32, u32, u32, u32, u32); 6] = [
-    ("stem 7x7/2", 224, 3, 64, 7, 2),
-    ("stage1 3x3", 56, 64, 64, 3, 1),
-    ("stage1 1x1 expand", 56, 64, 256, 1, 1),
-    ("stage2 3x3/2", 56, 128, 128, 3, 2),
-    ("stage3 3x3", 14, 256, 256, 3, 1),
-    ("stage4 1x1 reduce", 7, 2048, 512, 1, 1),
+/// h = w, c, k, r = s and stride of every convolution of ResNet-50 at 224 but the stem, which is
+/// `conv2d_image`'s. A CPU does every fourth of them.
+const SHAPES: [(usize, usize, usize, usize, u32); 22] = [
+    (56, 64, 64, 1, 1),
+    (56, 64, 64, 3, 1),
+    (56, 64, 256, 1, 1),
+    (56, 256, 64, 1, 1),
+    (56, 256, 128, 1, 1),
+    (56, 128, 128, 3, 2),
+    (28, 128, 512, 1, 1),
+    (56, 256, 512, 1, 2),
+    (28, 512, 128, 1, 1),
+    (28, 128, 128, 3, 1),
+    (28, 512, 256, 1, 1),
+    (28, 256, 256, 3, 2),
+    (14, 256, 1024, 1, 1),
+    (28, 512, 1024, 1, 2),
+    (14, 1024, 256, 1, 1),
+    (14, 256, 256, 3, 1),
+    (14, 1024, 512, 1, 1),
+    (14, 512, 512, 3, 2),
+    (7, 512, 2048, 1, 1),
+    (14, 1024, 2048, 1, 2),
+    (7, 2048, 512, 1, 1),
+    (7, 512, 512, 3, 1),
 ];
 
 pub fn bench(bencher: &mut Criterion, device: &Device) {
-    for (name, size, c, k, r, stride) in SHAPES {
-        let (n, padding, s) = (super::batch(device) as u32, r / 2, r);
-        let p = (size + 2 * padding - r) / stride + 1;
-        let (h, w, q) = (size, size, p);
-        let make = |element, shape: [u32; 4]| {
-            Tensor::uninit(device, element, shape.map(|d| d as usize)).unwrap()
-        };
-        let x = make(Element::Real, [n, h, w, c]);
-        let weight = make(Element::Real, [k, r, s, c]);
-        let y = make(Element::Real, [n, p, q, k]);
-        let range = (n * p * q).div_ceil(4).next_multiple_of(16);
-        let splits = (n * p * q).div_ceil(range);
-        let partial = make(Element::F32, [splits, k, r * s, c]);
-        let (px, pw, py) = (x.ptr(), weight.ptr(), y.ptr());
+    let every = if device.arch().compute > 0 { 1 } else { 4 };
+    for (size, c, k, r, stride) in SHAPES.into_iter().step_by(every) {
+        let name = format!("{size}x{size} {c} to {k}, {r}x{r}/{stride}");
+        let padding = (r / 2) as u32;
+        let (x, weight) = ([super::batch(device), size, size, c], [k, r, r, c]);
+        let g = geometry(x, weight, Stride { stride, padding });
+        let make = |element, shape: &[usize]| Tensor::uninit(device, element, shape).unwrap();
+        let x = make(Element::Real, &x);
+        let weight = make(Element::Real, &weight);
+        let y = make(Element::Real, &[g.n, g.p, g.q, g.k].map(|d| d as usize));
+        let (splits, range) = splits(&g, device.arch());
+        let partial = make(Element::F32, &[splits as usize, weight.len()]);
         let forward = Conv2dForward {
-            x: px,
-            weight: pw,
-            y: py,
-            n,
-            h,
-            w,
-            c,
-            k,
-            r,
-            s,
-            stride,
-            padding,
-            p,
-            q,
+            x: x.ptr(),
+            weight: weight.ptr(),
+            y: y.ptr(),
+            statistics: Ptr::NULL,
+            g,
         };
         let input = Conv2dInputGradient {
-            dy: py,
-            weight: pw,
-            dx: px,
-            n,
-            h,
-            w,
-            c,
-            k,
-            r,
-            s,
-            stride,
-            padding,
-            p,
-            q,
+            dy: y.ptr(),
+            weight: weight.ptr(),
+            dx: x.ptr(),
+            g,
         };
         let weight = Conv2dWeightGradient {
-            dy: py,
-            x: px,
+            dy: y.ptr(),
+            x: x.ptr(),
             partial: partial.ptr(),
-            n,
-            h,
-            w,
-            c,
-            k,
-            r,
-            s,
-            stride,
-            padding,
-            p,
-            q,
+            g,
             splits,
             range,
         };
-        super::bench(bencher, device, name, forward);
-        super::bench(bencher, device, name, input);
-        super::bench(bencher, device, name, weight);
+        super::bench(bencher, device, &name, forward);
+        super::bench(bencher, device, &name, input);
+        super::bench(bencher, device, &name, weight);
     }
 }

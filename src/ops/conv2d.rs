@@ -1,16 +1,18 @@
 //! `conv2d`: `y[n,p,q,k]` = sum over r, s, c of `x[n, p stride + r - padding, q stride + s - padding, c]`
 //! times `weight[k,r,s,c]`. NHWC activations, KRSC weights, any window, stride and padding.
 mod cpu;
+mod tiles;
 
 use crate::{
     Result, Tape, Tensor, Var,
     device::{
-        Arch, Grid, Host, Kernel, Real,
-        kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient, SumSplits},
+        Arch, Grid, Host, Kernel, KernelInfo, Parameters, Ptr, Real,
+        kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient, SumSplits, Window},
     },
     tensor::Element,
 };
-use cpu::Window;
+
+pub use tiles::splits;
 
 /// How a window walks over its input, the same in height and width.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,40 +42,13 @@ pub fn conv2d(tape: &mut Tape, x: &Var, weight: &Var, stride: Stride) -> Result<
 
 pub fn forward(x: &Tensor, weight: &Tensor, stride: Stride) -> Result<Tensor> {
     let g = geometry(x.dims_of(), weight.dims_of(), stride);
-    let y = Tensor::uninit(
-        x.device(),
-        Element::Real,
-        [g.n, g.p, g.q, g.k].map(|d| d as usize),
-    )?;
-    let Window {
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        padding,
-        p,
-        q,
-    } = g;
-    let (px, pw, py) = (x.ptr(), weight.ptr(), y.ptr());
+    let y = Tensor::uninit(x.device(), Element::Real, g.output())?;
     x.device().launch(Conv2dForward {
-        x: px,
-        weight: pw,
-        y: py,
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        padding,
-        p,
-        q,
+        x: x.ptr(),
+        weight: weight.ptr(),
+        y: y.ptr(),
+        statistics: Ptr::NULL,
+        g,
     })?;
     Ok(y)
 }
@@ -88,35 +63,11 @@ pub fn input_gradient(
     let g = geometry(x, weight.dims_of(), stride);
     g.check_output(dy);
     let dx = Tensor::uninit(dy.device(), Element::Real, x)?;
-    let Window {
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        padding,
-        p,
-        q,
-    } = g;
-    let (pdy, pw, pdx) = (dy.ptr(), weight.ptr(), dx.ptr());
     dy.device().launch(Conv2dInputGradient {
-        dy: pdy,
-        weight: pw,
-        dx: pdx,
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        padding,
-        p,
-        q,
+        dy: dy.ptr(),
+        weight: weight.ptr(),
+        dx: dx.ptr(),
+        g,
     })?;
     Ok(dx)
 }
@@ -130,38 +81,14 @@ pub fn weight_gradient(
 ) -> Result<Tensor> {
     let g = geometry(x.dims_of(), weight, stride);
     g.check_output(dy);
-    let (splits, range) = splits(&g);
+    let (splits, range) = splits(&g, dy.device().arch());
     let len: usize = weight.iter().product();
     let partial = Tensor::uninit(dy.device(), Element::F32, [splits as usize, len])?;
-    let Window {
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        padding,
-        p,
-        q,
-    } = g;
-    let (pdy, px) = (dy.ptr(), x.ptr());
     dy.device().launch(Conv2dWeightGradient {
-        dy: pdy,
-        x: px,
+        dy: dy.ptr(),
+        x: x.ptr(),
         partial: partial.ptr(),
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        padding,
-        p,
-        q,
+        g,
         splits,
         range,
     })?;
@@ -178,7 +105,8 @@ pub fn weight_gradient(
     Ok(dw)
 }
 
-fn geometry([n, h, w, c]: [usize; 4], [k, r, s, c2]: [usize; 4], stride: Stride) -> Window {
+/// The window of a convolution of x (n, h, w, c) with a weight (k, r, s, c).
+pub fn geometry([n, h, w, c]: [usize; 4], [k, r, s, c2]: [usize; 4], stride: Stride) -> Window {
     assert_eq!(
         c, c2,
         "conv2d: x has {c} channels, weight (_, {r}, {s}, {c2})"
@@ -205,26 +133,15 @@ fn geometry([n, h, w, c]: [usize; 4], [k, r, s, c2]: [usize; 4], stride: Stride)
     }
 }
 
-/// How many ranges of output pixels the weight gradient sums apart, and their length. A small weight has
-/// few tiles, so only splits fill the machine; a large one would pay for each split with its own size.
-fn splits(g: &Window) -> (u32, u32) {
-    let pixels = g.n * g.p * g.q;
-    let wanted = match g.k * g.r * g.s * g.c {
-        0..32_768 => 32,
-        32_768..262_144 => 16,
-        262_144..1_048_576 => 4,
-        _ => 2,
-    };
-    let range = pixels.div_ceil(wanted).max(256).next_multiple_of(16);
-    (pixels.div_ceil(range), range)
-}
-
 impl Window {
+    /// The output's shape: (n, p, q, k).
+    fn output(&self) -> [usize; 4] {
+        [self.n, self.p, self.q, self.k].map(|d| d as usize)
+    }
     fn check_output(&self, dy: &Tensor) {
-        let expected = [self.n, self.p, self.q, self.k].map(|d| d as usize);
         assert_eq!(
             dy.dims(),
-            expected,
+            self.output(),
             "conv2d: the gradient's shape is not the output's"
         );
     }
@@ -242,81 +159,69 @@ impl Window {
     }
 }
 
-/// The window a launch describes.
-macro_rules! window {
-    ($kernel:expr) => {{
-        let o = $kernel;
-        Window {
-            n: o.n,
-            h: o.h,
-            w: o.w,
-            c: o.c,
-            k: o.k,
-            r: o.r,
-            s: o.s,
-            stride: o.stride,
-            padding: o.padding,
-            p: o.p,
-            q: o.q,
-        }
-    }};
-}
-
 impl Kernel for Conv2dForward {
-    fn grid(&self, _: Arch) -> Grid {
-        Grid::blocks(
-            [
-                (self.n * self.p * self.q).div_ceil(64),
-                self.k.div_ceil(64),
-                1,
-            ],
-            [256, 1, 1],
-        )
+    fn kernel(&self, arch: Arch) -> &'static KernelInfo {
+        match tiles::forward(&self.g, arch) {
+            None => Self::INFO,
+            Some([_, 64]) => Self::TILE_128X64,
+            Some(_) => Self::TILE_128X128,
+        }
+    }
+    fn grid(&self, arch: Arch) -> Grid {
+        let (g, rows) = (&self.g, self.g.n * self.g.p * self.g.q);
+        match tiles::forward(g, arch) {
+            None => tiles::plain([rows.div_ceil(64), g.k.div_ceil(64), 1]),
+            Some(tile) => tiles::tensor_cores(tile, [rows, g.k], 1),
+        }
     }
     fn bytes(&self, real: Real) -> u64 {
-        let g = window!(self);
+        let g = &self.g;
         real.bytes() * (g.inputs() + g.weights() + g.outputs())
     }
     fn flops(&self) -> u64 {
-        window!(self).flops()
+        self.g.flops()
     }
     fn on_cpu(&self, memory: &Host) {
-        let g = window!(self);
+        let g = &self.g;
         let x = memory.read::<f32>(self.x, g.inputs() as usize);
         let weight = memory.read::<f32>(self.weight, g.weights() as usize);
-        cpu::forward(
-            &g,
-            x,
-            weight,
-            memory.write::<f32>(self.y, g.outputs() as usize),
-        );
+        let y = memory.write::<f32>(self.y, g.outputs() as usize);
+        cpu::forward(g, x, weight, y);
     }
 }
 
 impl Kernel for Conv2dInputGradient {
-    fn grid(&self, _: Arch) -> Grid {
-        Grid::blocks(
-            [
-                (self.n * self.h * self.w).div_ceil(64),
-                self.c.div_ceil(64),
-                1,
-            ],
-            [256, 1, 1],
-        )
+    fn kernel(&self, arch: Arch) -> &'static KernelInfo {
+        match tiles::input_gradient(&self.g, arch) {
+            None => Self::INFO,
+            Some([_, 64]) => Self::TILE_128X64,
+            Some(_) => Self::TILE_128X128,
+        }
+    }
+    fn grid(&self, arch: Arch) -> Grid {
+        let g = &self.g;
+        match tiles::input_gradient(g, arch) {
+            None => tiles::plain([(g.n * g.h * g.w).div_ceil(64), g.c.div_ceil(64), 1]),
+            // A layer of blocks for each phase; the first phase has most pixels.
+            Some(tile) => {
+                let rows = g.n * g.h.div_ceil(g.stride) * g.w.div_ceil(g.stride);
+                tiles::tensor_cores(tile, [rows, g.c], g.stride * g.stride)
+            }
+        }
     }
     fn bytes(&self, real: Real) -> u64 {
-        let g = window!(self);
+        let g = &self.g;
         real.bytes() * (g.inputs() + g.weights() + g.outputs())
     }
     fn flops(&self) -> u64 {
-        window!(self).flops()
+        self.g.flops()
     }
     fn on_cpu(&self, memory: &Host) {
-        let g = window!(self);
+        let g = &self.g;
         let dy = memory.read::<f32>(self.dy, g.outputs() as usize);
         let weight = memory.read::<f32>(self.weight, g.weights() as usize);
         cpu::input_gradient(
-            &g,
+            g,
             dy,
             weight,
             memory.write::<f32>(self.dx, g.inputs() as usize),
@@ -325,27 +230,34 @@ impl Kernel for Conv2dInputGradient {
 }
 
 impl Kernel for Conv2dWeightGradient {
-    fn grid(&self, _: Arch) -> Grid {
-        let columns = self.r * self.s * self.c;
-        Grid::blocks(
-            [self.k.div_ceil(64), columns.div_ceil(64), self.splits],
-            [256, 1, 1],
-        )
+    fn kernel(&self, arch: Arch) -> &'static KernelInfo {
+        match tiles::weight_gradient(&self.g, arch) {
+            None => Self::INFO,
+            Some([64, _]) => Self::TILE_64X128,
+            Some(_) => Self::TILE_128X128,
+        }
+    }
+    fn grid(&self, arch: Arch) -> Grid {
+        let (g, columns) = (&self.g, self.g.r * self.g.s * self.g.c);
+        match tiles::weight_gradient(g, arch) {
+            None => tiles::plain([g.k.div_ceil(64), columns.div_ceil(64), self.splits]),
+            Some(tile) => tiles::tensor_cores(tile, [g.k, columns], self.splits),
+        }
     }
     fn bytes(&self, real: Real) -> u64 {
-        let g = window!(self);
+        let g = &self.g;
         real.bytes() * (g.inputs() + g.outputs()) + 4 * self.splits as u64 * g.weights()
     }
     fn flops(&self) -> u64 {
-        window!(self).flops()
+        self.g.flops()
     }
     fn on_cpu(&self, memory: &Host) {
-        let g = window!(self);
+        let g = &self.g;
         let dy = memory.read::<f32>(self.dy, g.outputs() as usize);
         let x = memory.read::<f32>(self.x, g.inputs() as usize);
         let partial =
             memory.write::<f32>(self.partial, self.splits as usize * g.weights() as usize);
-        cpu::weight_gradient(&g, self.range as usize, dy, x, partial);
+        cpu::weight_gradient(g, self.range as usize, dy, x, partial);
     }
 }
 

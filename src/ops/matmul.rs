@@ -2,7 +2,8 @@
 use crate::{
     Result, Tape, Tensor, Var,
     device::{
-        Arch, Grid, Host, Kernel, Matrix, MatrixMut, Ptr, Real, host_matmul,
+        Arch, Grid, Host, Kernel, KernelInfo, Matrix, MatrixMut, Parameters, Ptr, Real,
+        host_matmul,
         kernels::{ColumnSums, Matmul, MatmulF32},
     },
     tensor::Element,
@@ -156,7 +157,26 @@ struct Operands {
     strides: [u32; 4],
 }
 
+/// 128 x 64, by four warps, in three stages of 128 bytes a row (`mma_tile.cuh`).
+fn tensor_core_grid(m: u32, n: u32) -> Grid {
+    Grid {
+        shared_bytes: 3 * (128 + 64) * 128,
+        ..Grid::tiles(m, n, [128, 64], [128, 1, 1])
+    }
+}
+
 impl Operands {
+    /// Whether tensor cores may do it: they multiply bf16, and what is copied is eight elements that lie
+    /// side by side in an operand, and in c.
+    fn has_tensor_cores(&self, arch: Arch) -> bool {
+        let ([m, n, k], [a_row, a_col, b_row, b_col]) = (self.size, self.strides);
+        let lines_up = |across: u32, along: u32, side: u32| match along {
+            1 => across.is_multiple_of(8) && k.is_multiple_of(8),
+            _ => along.is_multiple_of(8) && side.is_multiple_of(8),
+        };
+        let all = lines_up(a_row, a_col, m) && lines_up(b_col, b_row, n) && n.is_multiple_of(8);
+        arch.real == Real::Bf16 && arch.compute >= 80 && all
+    }
     fn on_cpu(&self, memory: &Host, bias: Option<&[f32]>) {
         let [m, n, k] = self.size.map(|d| d as usize);
         let [a_row, a_col, b_row, b_col] = self.strides.map(|d| d as usize);
@@ -189,9 +209,34 @@ impl Operands {
     }
 }
 
+macro_rules! operands {
+    ($kernel:ident) => {
+        impl $kernel {
+            fn operands(&self) -> Operands {
+                Operands {
+                    pointers: [self.a, self.b, self.c],
+                    size: [self.m, self.n, self.k],
+                    strides: [self.a_row, self.a_col, self.b_row, self.b_col],
+                }
+            }
+        }
+    };
+}
+operands!(Matmul);
+operands!(MatmulF32);
+
 impl Kernel for Matmul {
-    fn grid(&self, _: Arch) -> Grid {
-        Grid::tiles(self.m, self.n, [64, 64], [256, 1, 1])
+    fn kernel(&self, arch: Arch) -> &'static KernelInfo {
+        match self.operands().has_tensor_cores(arch) {
+            true => Self::TILE_128X64,
+            false => Self::INFO,
+        }
+    }
+    fn grid(&self, arch: Arch) -> Grid {
+        match self.operands().has_tensor_cores(arch) {
+            true => tensor_core_grid(self.m, self.n),
+            false => Grid::tiles(self.m, self.n, [64, 64], [256, 1, 1]),
+        }
     }
     fn bytes(&self, real: Real) -> u64 {
         let [m, n, k] = [self.m, self.n, self.k].map(u64::from);
@@ -202,20 +247,22 @@ impl Kernel for Matmul {
     }
     fn on_cpu(&self, memory: &Host) {
         let bias = (!self.bias.is_null()).then(|| memory.read::<f32>(self.bias, self.n as usize));
-        let size = [self.m, self.n, self.k];
-        let strides = [self.a_row, self.a_col, self.b_row, self.b_col];
-        Operands {
-            pointers: [self.a, self.b, self.c],
-            size,
-            strides,
-        }
-        .on_cpu(memory, bias);
+        self.operands().on_cpu(memory, bias);
     }
 }
 
 impl Kernel for MatmulF32 {
-    fn grid(&self, _: Arch) -> Grid {
-        Grid::tiles(self.m, self.n, [64, 64], [256, 1, 1])
+    fn kernel(&self, arch: Arch) -> &'static KernelInfo {
+        match self.operands().has_tensor_cores(arch) {
+            true => Self::TILE_128X64,
+            false => Self::INFO,
+        }
+    }
+    fn grid(&self, arch: Arch) -> Grid {
+        match self.operands().has_tensor_cores(arch) {
+            true => tensor_core_grid(self.m, self.n),
+            false => Grid::tiles(self.m, self.n, [64, 64], [256, 1, 1]),
+        }
     }
     fn bytes(&self, real: Real) -> u64 {
         let [m, n, k] = [self.m, self.n, self.k].map(u64::from);
@@ -225,14 +272,7 @@ impl Kernel for MatmulF32 {
         2 * self.m as u64 * self.n as u64 * self.k as u64
     }
     fn on_cpu(&self, memory: &Host) {
-        let size = [self.m, self.n, self.k];
-        let strides = [self.a_row, self.a_col, self.b_row, self.b_col];
-        Operands {
-            pointers: [self.a, self.b, self.c],
-            size,
-            strides,
-        }
-        .on_cpu(memory, None);
+        self.operands().on_cpu(memory, None);
     }
 }
 

@@ -2,7 +2,7 @@ use crate::check::*;
 use approx::assert_relative_eq;
 use proptest::prelude::*;
 use selfsame::{
-    Tensor,
+    Device, Result, Tensor,
     ops::conv2d::{self, Stride},
 };
 
@@ -29,6 +29,35 @@ fn geometries() -> impl Strategy<Value = Case> {
             }
         },
     )
+}
+
+/// Channels in eights, which tensor cores take: one tile to a few in every direction, and their edges.
+fn tensor_core_geometries() -> impl Strategy<Value = Case> {
+    let sizes = (1usize..4, 1usize..15, 1usize..15, 1usize..20, 1usize..20);
+    let windows = prop_oneof![
+        Just((1usize, 0u32)),
+        Just((3, 1)),
+        Just((2, 0)),
+        Just((4, 2))
+    ];
+    (sizes, windows, 1u32..4).prop_map(|((n, h, w, c, k), (r, padding), stride)| Case {
+        x: [n, h.max(r), w.max(r), 8 * c],
+        weight: [8 * k, r, r, 8 * c],
+        stride: Stride { stride, padding },
+    })
+}
+
+/// y, dx and dw of one case.
+fn all_three(device: &Device, case: &Case, seed: u64) -> Result<Vec<Tensor>> {
+    let x = Tensor::from_slice(device, case.x, &noise(seed, len(&case.x)))?;
+    let weight = Tensor::from_slice(device, case.weight, &noise(seed + 1, len(&case.weight)))?;
+    let y = conv2d::forward(&x, &weight, case.stride)?;
+    let dy = Tensor::from_slice(device, y.shape().clone(), &noise(seed + 2, y.len()))?;
+    Ok(vec![
+        conv2d::input_gradient(&dy, &weight, case.x, case.stride)?,
+        conv2d::weight_gradient(&dy, &x, case.weight, case.stride)?,
+        y,
+    ])
 }
 
 fn len(shape: &[usize]) -> usize {
@@ -59,17 +88,12 @@ proptest! {
     #![proptest_config(cases(12))]
     #[test]
     fn conforms(case in geometries(), seed in 0u64..1000) {
-        conform_within(1e-4, 8.0, |device| {
-            let x = Tensor::from_slice(device, case.x, &noise(seed, len(&case.x)))?;
-            let weight = Tensor::from_slice(device, case.weight, &noise(seed + 1, len(&case.weight)))?;
-            let y = conv2d::forward(&x, &weight, case.stride)?;
-            let dy = Tensor::from_slice(device, y.shape().clone(), &noise(seed + 2, y.len()))?;
-            Ok(vec![
-                conv2d::input_gradient(&dy, &weight, case.x, case.stride)?,
-                conv2d::weight_gradient(&dy, &x, case.weight, case.stride)?,
-                y,
-            ])
-        });
+        conform_within(1e-4, 8.0, |device| all_three(device, &case, seed));
+    }
+
+    #[test]
+    fn tensor_cores_conform(case in tensor_core_geometries(), seed in 0u64..1000) {
+        conform_within(1e-3, 16.0, |device| all_three(device, &case, seed));
     }
 
     #[test]

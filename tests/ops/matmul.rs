@@ -29,6 +29,25 @@ proptest! {
         });
     }
 
+    /// Sizes in eights, which tensor cores take, and a sum or a side that is not.
+    #[test]
+    fn tensor_cores_conform([m, k, n] in [1usize..34, 1usize..30, 1usize..20], ta: bool, tb: bool, odd in 0usize..8, seed in 0u64..1000) {
+        // What lies along memory stays in eights: k of an operand read as it is, the side of a transposed one.
+        let (m, k) = match (ta, tb) {
+            (false, _) => (8 * m + odd, 8 * k),
+            (true, true) => (8 * m, 8 * k),
+            (true, false) => (8 * m, 8 * k + odd),
+        };
+        let n = 8 * n;
+        let (a, b) = (noise(seed, m * k), noise(seed + 1, k * n));
+        let way = |t| if t { Transpose::Yes } else { Transpose::No };
+        conform_within(1e-4, 8.0, |device| {
+            let a = Tensor::from_slice(device, if ta { [k, m] } else { [m, k] }, &a)?;
+            let b = Tensor::from_slice(device, if tb { [n, k] } else { [k, n] }, &b)?;
+            Ok(vec![matmul::forward(&a, &b, way(ta), way(tb))?])
+        });
+    }
+
     #[test]
     fn sums_of_columns_conform([rows, cols] in [1usize..80, 1usize..80], seed in 0u64..1000) {
         let dy = noise(seed, rows * cols);
@@ -51,7 +70,12 @@ proptest! {
 /// The gradient of a weight is f32 and comes from its own kernel; with the bias it must conform too.
 #[test]
 fn linear_conforms_forward_and_backward() {
-    let [m, k, n] = [70, 33, 65];
+    for [m, k, n] in [[70, 33, 65], [130, 72, 88]] {
+        linear_conforms([m, k, n]);
+    }
+}
+
+fn linear_conforms([m, k, n]: [usize; 3]) {
     conform_within(1e-3, 8.0, |device| {
         let x = Tensor::from_slice(device, [m, k], &noise(1, m * k))?;
         let w = Tensor::from_slice(device, [n, k], &noise(2, n * k))?;

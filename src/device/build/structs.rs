@@ -1,6 +1,7 @@
 //! Reads the parameter structs of a kernel file and writes their Rust twins, so that the two can never
 //! differ: `struct Name { const real* x; u32 rows, cols; };` then `KERNEL(name, Name)`. Several kernels may
 //! take one struct: `KERNEL_BF16(name_mma, Name, threads)` becomes `Name::MMA` beside `Name::INFO`.
+//! A struct of plain numbers may be a field of another: what several launches have in common.
 use std::{
     fmt::Write,
     fs,
@@ -31,8 +32,9 @@ struct Declared {
 
 struct Field {
     name: String,
-    rust: &'static str,
+    rust: String,
     bytes: usize,
+    align: usize,
     offset: usize,
     /// As declared, for the documentation: `const real*`.
     declared: String,
@@ -56,11 +58,12 @@ pub fn parse(path: &Path) -> File {
             let comment = lines[..at].iter().rev().take_while(|l| l.starts_with("//"));
             let mut comment: Vec<String> = comment.map(|l| l[2..].trim().to_string()).collect();
             comment.reverse();
+            let fields = parse_fields(fields, &structs);
             structs.push(Struct {
                 name: name.trim().to_string(),
                 kernels: Vec::new(),
                 comment,
-                fields: parse_fields(fields),
+                fields,
             });
         }
         if line.starts_with("KERNEL") {
@@ -74,7 +77,13 @@ pub fn parse(path: &Path) -> File {
             }
         }
     }
-    structs.retain(|s| !s.kernels.is_empty());
+    let is_part = |name: &String| structs.iter().any(|s| s.takes(name));
+    let parts: Vec<String> = structs
+        .iter()
+        .map(|s| s.name.clone())
+        .filter(is_part)
+        .collect();
+    structs.retain(|s| !s.kernels.is_empty() || parts.contains(&s.name));
     for s in &structs {
         if let Err(why) = &s.fields {
             fail(&format!("{}: {why}", s.name));
@@ -108,8 +117,9 @@ fn parse_kernel(line: &str) -> Result<(Declared, &str), &'static str> {
     Ok((declared, params))
 }
 
-fn parse_fields(text: &str) -> Result<Vec<Field>, String> {
-    let mut fields = Vec::new();
+/// `known` are the structs above: one without pointers may be a field of another.
+fn parse_fields(text: &str, known: &[Struct]) -> Result<Vec<Field>, String> {
+    let mut fields: Vec<Field> = Vec::new();
     let mut offset = 0;
     let without_comments: String = text
         .lines()
@@ -128,24 +138,28 @@ fn parse_fields(text: &str) -> Result<Vec<Field>, String> {
             field.find(' ').ok_or("a field without a type")?
         };
         let (kind, names) = field.split_at(at);
-        let (rust, bytes) = match kind.trim() {
-            _ if pointer => ("Ptr", 8),
-            "u64" => ("u64", 8),
-            "u32" => ("u32", 4),
-            "i32" => ("i32", 4),
-            "float" => ("f32", 4),
-            other => {
-                return Err(format!(
-                    "`{other}` is no parameter type (u32, i32, u64, float, pointers)"
-                ));
-            }
+        let (rust, bytes, align) = match kind.trim() {
+            _ if pointer => ("Ptr", 8, 8),
+            "u64" => ("u64", 8, 8),
+            "u32" => ("u32", 4, 4),
+            "i32" => ("i32", 4, 4),
+            "float" => ("f32", 4, 4),
+            other => match known.iter().find(|s| s.name == other && s.fields.is_ok()) {
+                Some(part) => (other, part.bytes(), part.align()),
+                None => {
+                    return Err(format!(
+                        "`{other}` is no parameter type (u32, i32, u64, float, pointers, structs of these)"
+                    ));
+                }
+            },
         };
         for name in names.split(',').map(str::trim) {
-            offset = usize::next_multiple_of(offset, bytes);
+            offset = usize::next_multiple_of(offset, align);
             fields.push(Field {
                 name: name.into(),
-                rust,
+                rust: rust.into(),
                 bytes,
+                align,
                 offset,
                 declared: kind.trim().into(),
             });
@@ -176,13 +190,22 @@ impl Struct {
     fn constant(&self, kernel: &Declared) -> String {
         match self.variant(kernel).expect("checked by `parse`") {
             "" => "INFO".into(),
+            variant if variant.starts_with(|c: char| c.is_ascii_digit()) => {
+                format!("TILE_{}", variant.to_uppercase())
+            }
             variant => variant.to_uppercase(),
         }
     }
     fn bytes(&self) -> usize {
         let end = self.fields().last().map_or(0, |f| f.offset + f.bytes);
-        let align = self.fields().iter().map(|f| f.bytes).max().unwrap_or(1);
-        end.next_multiple_of(align)
+        end.next_multiple_of(self.align())
+    }
+    fn align(&self) -> usize {
+        self.fields().iter().map(|f| f.align).max().unwrap_or(1)
+    }
+    /// Whether one of its fields is a struct of this name.
+    fn takes(&self, name: &str) -> bool {
+        self.fields.iter().flatten().any(|f| f.rust == name)
     }
 }
 
@@ -212,21 +235,25 @@ pub fn checks(file: &File) -> String {
 /// The Rust twins. With `host` each also names its entry in the emulator.
 pub fn rust(files: &[File], host: bool) -> String {
     let mut text = String::new();
-    for (file, s) in files
-        .iter()
-        .flat_map(|f| f.structs.iter().map(move |s| (f, s)))
-    {
+    let structs = || {
+        files
+            .iter()
+            .flat_map(|f| f.structs.iter().map(move |s| (f, s)))
+    };
+    for (file, s) in structs() {
         for line in &s.comment {
             writeln!(text, "/// {line}").unwrap();
         }
         let kernels: Vec<String> = s.kernels.iter().map(|k| format!("`{}`", k.name)).collect();
-        writeln!(
-            text,
-            "///\n/// Parameters of {} (`{}`).",
-            kernels.join(", "),
-            file.path.display()
-        )
-        .unwrap();
+        if !kernels.is_empty() {
+            writeln!(
+                text,
+                "///\n/// Parameters of {} (`{}`).",
+                kernels.join(", "),
+                file.path.display()
+            )
+            .unwrap();
+        }
         writeln!(
             text,
             "#[derive(Clone, Copy, Debug)]\npub struct {} {{",
@@ -242,10 +269,11 @@ pub fn rust(files: &[File], host: bool) -> String {
             .unwrap();
         }
         text.push_str("}\n");
+        write_pack(&mut text, s);
         write_parameters(&mut text, file, s, host);
     }
     text.push_str("/// Every kernel of `kernels/`.\npub static ALL: &[&KernelInfo] = &[\n");
-    for s in files.iter().flat_map(|f| &f.structs) {
+    for (_, s) in structs() {
         for kernel in &s.kernels {
             writeln!(text, "    {}::{},", s.name, s.constant(kernel)).unwrap();
         }
@@ -254,15 +282,43 @@ pub fn rust(files: &[File], host: bool) -> String {
     text
 }
 
+/// Writes every field where C++ has it.
+fn write_pack(text: &mut String, s: &Struct) {
+    writeln!(
+        text,
+        "impl {} {{\n    fn write(&self, packed: &mut [u8]) {{",
+        s.name
+    )
+    .unwrap();
+    for f in s.fields() {
+        let (name, range) = (&f.name, format!("{}..{}", f.offset, f.offset + f.bytes));
+        match f.rust.as_str() {
+            "Ptr" => writeln!(
+                text,
+                "        packed[{range}].copy_from_slice(&self.{name}.0.to_ne_bytes());"
+            ),
+            "u64" | "u32" | "i32" | "f32" => {
+                writeln!(
+                    text,
+                    "        packed[{range}].copy_from_slice(&self.{name}.to_ne_bytes());"
+                )
+            }
+            _ => writeln!(text, "        self.{name}.write(&mut packed[{range}]);"),
+        }
+        .unwrap();
+    }
+    text.push_str("    }\n}\n");
+}
+
 fn write_parameters(text: &mut String, file: &File, s: &Struct, host: bool) {
-    let name = &s.name;
+    let (name, bytes) = (&s.name, s.bytes());
     let mut variants = String::new();
     for kernel in &s.kernels {
         let info = write_info(text, file, kernel, host);
         match s.constant(kernel).as_str() {
             "INFO" => writeln!(
                 text,
-                "impl Parameters for {name} {{\n    const INFO: &'static KernelInfo = &{info};"
+                "impl Parameters for {name} {{\n    const INFO: &'static KernelInfo = &{info};\n    fn pack(&self) -> Packed {{\n        let mut packed = Packed::from_elem(0, {bytes});\n        self.write(&mut packed);\n        packed\n    }}\n}}"
             )
             .unwrap(),
             constant => writeln!(
@@ -273,27 +329,6 @@ fn write_parameters(text: &mut String, file: &File, s: &Struct, host: bool) {
             .unwrap(),
         }
     }
-    writeln!(
-        text,
-        "    fn pack(&self) -> Packed {{\n        let mut packed = Packed::from_elem(0, {});",
-        s.bytes()
-    )
-    .unwrap();
-    for f in s.fields() {
-        let value = if f.rust == "Ptr" {
-            format!("self.{}.0", f.name)
-        } else {
-            format!("self.{}", f.name)
-        };
-        writeln!(
-            text,
-            "        packed[{}..{}].copy_from_slice(&{value}.to_ne_bytes());",
-            f.offset,
-            f.offset + f.bytes
-        )
-        .unwrap();
-    }
-    text.push_str("        packed\n    }\n}\n");
     if !variants.is_empty() {
         writeln!(
             text,

@@ -1,25 +1,9 @@
 //! The convolutions' definition on the CPU: output pixels are taken a block at a time, the block's
 //! windows unfolded into a matrix that stays in the cache, and multiplied by the weights. Blocks are
 //! spread over threads; their sizes follow from shapes alone, so results do not depend on how many.
-use crate::device::{Matrix, MatrixMut, host_matmul};
+use crate::device::{Matrix, MatrixMut, host_matmul, kernels::Window};
 use rayon::prelude::*;
 use std::cell::RefCell;
-
-/// The geometry of a convolution: x (n, h, w, c), weight (k, r, s, c), y (n, p, q, k).
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    pub n: u32,
-    pub h: u32,
-    pub w: u32,
-    pub c: u32,
-    pub k: u32,
-    pub r: u32,
-    pub s: u32,
-    pub stride: u32,
-    pub padding: u32,
-    pub p: u32,
-    pub q: u32,
-}
 
 thread_local! {
     /// A block's unfolded windows; kept, so that a step does not allocate.
