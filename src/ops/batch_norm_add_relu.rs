@@ -71,8 +71,8 @@ pub fn backward(norm: &Norm, y: &Tensor, dy: &Tensor, need_x: bool) -> Result<[O
 }
 
 impl Kernel for BatchNormAddReluForward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         3 * real.bytes() * self.rows as u64 * self.channels as u64

@@ -85,8 +85,8 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
 }
 
 impl Kernel for BatchNormReluForward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         2 * real.bytes() * self.rows as u64 * self.channels as u64
@@ -141,8 +141,8 @@ impl Kernel for BatchNormReluSums {
 }
 
 impl Kernel for BatchNormReluBackward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         3 * real.bytes() * self.rows as u64 * self.channels as u64

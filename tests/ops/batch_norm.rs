@@ -17,12 +17,17 @@ pub struct Case {
     seed: u64,
 }
 
-/// Odd sizes, one row, one channel, and more rows than a chunk holds.
+/// Odd sizes, one row, one channel; rows of whole packs of 8 channels, of one block and of several; and
+/// more rows than a chunk holds.
 pub fn drawn() -> impl Strategy<Value = Case> {
     let sizes = prop_oneof![
         (1usize..40, 1usize..80),
+        (
+            1usize..150,
+            prop::sample::select(vec![1, 3, 7, 8, 12, 24, 64, 72, 320])
+        ),
         (100usize..300, 1usize..9),
-        (1000usize..2100, 1usize..3),
+        (1000usize..2100, prop::sample::select(vec![1, 2, 64])),
     ];
     let modes = prop_oneof![Just(Mode::Train), Just(Mode::Evaluate)];
     (sizes, modes, 0..u64::MAX / 2).prop_map(|((rows, channels), mode, seed)| Case {

@@ -112,9 +112,13 @@ impl Norm {
     pub(in crate::ops) fn rows(&self) -> u32 {
         u32::try_from(self.x.len() / self.gamma.len()).expect("fewer than 2^32 rows")
     }
-    /// 64 K elements where that is 128 to 1024 rows: enough chunks to fill a GPU, few beside their rows.
+    /// Rows that one block sums up, 256 threads of 8 channels: 8 rows to each thread, and up to 32 where
+    /// that leaves a thousand blocks, eight for each multiprocessor of an H100. At most 1024: their sums
+    /// are f32.
     pub(in crate::ops) fn chunk_rows(&self) -> u32 {
-        ((1 << 16) / self.channels()).clamp(128, 1024)
+        let abreast = 2048 / self.channels().min(256); // rows, of a block at a time
+        let rows_of_thread = self.x.len() as u64 / (2048 * 1024);
+        (abreast * rows_of_thread.clamp(8, 32) as u32).min(1024)
     }
     pub(in crate::ops) fn like_x(&self) -> Result<Tensor> {
         Tensor::uninit(self.x.device(), Element::Real, self.x.shape().clone())
