@@ -13,7 +13,6 @@ use crate::{
         kernels::{BatchNormBackward, BatchNormCombineSums, BatchNormForward, BatchNormSums},
     },
 };
-use rayon::prelude::*;
 pub use statistics::{Mode, Norm, Running};
 
 /// Normalises each channel of x (.., channels), then scales by gamma and shifts by beta, f32 (channels).
@@ -74,7 +73,7 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
 }
 
 /// Channels of one thread: 16 bytes of bf16.
-const PACK: u32 = 8;
+pub(super) const PACK: u32 = 8;
 
 /// Blocks along the channels, and the threads (packs, down) of one: as wide as a row is, up to 32 packs, and
 /// as many rows as make 256 threads.
@@ -176,14 +175,13 @@ impl Kernel for BatchNormSums {
         );
         let mean = memory.read::<f32>(self.statistics, channels);
         let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
-        let chunk = self.chunk_rows as usize * channels;
-        let inputs = x.par_chunks(chunk).zip(dy.par_chunks(chunk));
-        let outputs = partial.par_chunks_mut(2 * channels);
-        inputs.zip(outputs).for_each(|((x, dy), partial)| {
-            rows::sum(partial, [x, dy], [mean], |[x, dy], [mean]| {
-                [dy, dy * (x - mean)]
-            });
-        });
+        rows::sum_chunks(
+            partial,
+            self.chunk_rows,
+            [x, dy],
+            [mean],
+            |[x, dy], [mean]| [dy, dy * (x - mean)],
+        );
     }
 }
 

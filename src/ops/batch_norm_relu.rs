@@ -7,7 +7,6 @@ use crate::{
         kernels::{BatchNormReluBackward, BatchNormReluForward, BatchNormReluSums},
     },
 };
-use rayon::prelude::*;
 
 /// `relu` of `batch_norm`.
 pub fn batch_norm_relu(
@@ -122,21 +121,17 @@ impl Kernel for BatchNormReluSums {
         let affine = Affine::new(memory, self.statistics, self.gamma, channels);
         let parameters = [affine.mean, &affine.scale, memory.read(self.beta, channels)];
         let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
-        let chunk = self.chunk_rows as usize * channels;
-        let inputs = x.par_chunks(chunk).zip(dy.par_chunks(chunk));
-        let outputs = partial.par_chunks_mut(2 * channels);
-        inputs.zip(outputs).for_each(|((x, dy), partial)| {
-            rows::sum(
-                partial,
-                [x, dy],
-                parameters,
-                |[x, dy], [mean, scale, shift]| {
-                    let y = (x - mean) * scale + shift;
-                    let dy = if y > 0.0 { dy } else { 0.0 };
-                    [dy, dy * (x - mean)]
-                },
-            );
-        });
+        rows::sum_chunks(
+            partial,
+            self.chunk_rows,
+            [x, dy],
+            parameters,
+            |[x, dy], [mean, scale, shift]| {
+                let y = (x - mean) * scale + shift;
+                let dy = if y > 0.0 { dy } else { 0.0 };
+                [dy, dy * (x - mean)]
+            },
+        );
     }
 }
 
