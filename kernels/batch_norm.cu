@@ -5,7 +5,7 @@
 // the sum of squared differences from it. A block: up to 32 packs of channels of one chunk; x is read once.
 struct BatchNormStatistics { const real* x; float* partial; u32 rows, channels, chunk_rows; };
 
-KERNEL_RESIDENT(batch_norm_statistics, BatchNormStatistics, BLOCK, 4) {
+KERNEL_BOUNDS(batch_norm_statistics, BatchNormStatistics, RESIDENT(BLOCK, 4)) {
   // Differences from the chunk's first row: squares of the values themselves would cancel.
   const real* first_row = p.x + u64(blockIdx.y) * p.chunk_rows * p.channels;
   Pairs sums = {};
@@ -82,7 +82,7 @@ struct BatchNormForward {
   u32 rows, channels;
 };
 
-KERNEL_RESIDENT(batch_norm_forward, BatchNormForward, BLOCK, 4) {
+KERNEL_BOUNDS(batch_norm_forward, BatchNormForward, RESIDENT(BLOCK, 4)) {
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
     walk_rows<ROWS_OF_ONE>(lane, p.rows,
@@ -101,7 +101,7 @@ struct BatchNormSums {
   u32 rows, channels, chunk_rows;
 };
 
-KERNEL_RESIDENT(batch_norm_sums, BatchNormSums, BLOCK, 4) {
+KERNEL_BOUNDS(batch_norm_sums, BatchNormSums, RESIDENT(BLOCK, 4)) {
   struct Input { Pack<real> x, dy; };
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
@@ -149,7 +149,7 @@ struct BatchNormBackward {
   const float* dbeta; real* dx; u32 rows, channels; float inverse_rows;
 };
 
-KERNEL_RESIDENT(batch_norm_backward, BatchNormBackward, BLOCK, 3) {
+KERNEL_BOUNDS(batch_norm_backward, BatchNormBackward, RESIDENT(BLOCK, 3)) {
   struct Input { Pack<real> x, dy; };
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, nullptr, p.channels);

@@ -9,7 +9,7 @@ struct BatchNormAddReluForward {
   const float* beta; real* y; u8* mask; u32 rows, channels;
 };
 
-KERNEL_RESIDENT(batch_norm_add_relu_forward, BatchNormAddReluForward, BLOCK, 4) {
+KERNEL_BOUNDS(batch_norm_add_relu_forward, BatchNormAddReluForward, RESIDENT(BLOCK, 4)) {
   struct Input { Pack<real> x, residual; };
   const u32 packs = (p.channels + PACK - 1) / PACK;
   with_channels(p.channels, [&](Lane lane) {
@@ -41,7 +41,7 @@ struct BatchNormAddReluSums {
   float* partial; u32 rows, channels, chunk_rows;
 };
 
-KERNEL_RESIDENT(batch_norm_add_relu_sums, BatchNormAddReluSums, BLOCK, 3) {
+KERNEL_BOUNDS(batch_norm_add_relu_sums, BatchNormAddReluSums, RESIDENT(BLOCK, 3)) {
   struct Input { Pack<real> x, dy; u8 mask; };
   const u32 packs = (p.channels + PACK - 1) / PACK;
   Pairs sums = {};

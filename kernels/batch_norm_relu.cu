@@ -8,7 +8,7 @@ struct BatchNormReluForward {
   u32 rows, channels;
 };
 
-KERNEL_RESIDENT(batch_norm_relu_forward, BatchNormReluForward, BLOCK, 4) {
+KERNEL_BOUNDS(batch_norm_relu_forward, BatchNormReluForward, RESIDENT(BLOCK, 4)) {
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
     walk_rows<ROWS_OF_ONE>(lane, p.rows,
@@ -28,7 +28,7 @@ struct BatchNormReluSums {
   float* partial; u32 rows, channels, chunk_rows;
 };
 
-KERNEL_RESIDENT(batch_norm_relu_sums, BatchNormReluSums, BLOCK, 3) {
+KERNEL_BOUNDS(batch_norm_relu_sums, BatchNormReluSums, RESIDENT(BLOCK, 3)) {
   struct Input { Pack<real> x, dy; };
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
@@ -57,7 +57,7 @@ struct BatchNormReluBackward {
   const float* dgamma; const float* dbeta; real* dx; u32 rows, channels; float inverse_rows;
 };
 
-KERNEL_RESIDENT(batch_norm_relu_backward, BatchNormReluBackward, BLOCK, 3) {
+KERNEL_BOUNDS(batch_norm_relu_backward, BatchNormReluBackward, RESIDENT(BLOCK, 3)) {
   struct Input { Pack<real> x, dy; };
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);

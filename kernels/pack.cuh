@@ -5,12 +5,11 @@
 
 constexpr u32 PACK = 8;
 
-// A kernel of at most `threads` a block, in so few registers that a multiprocessor holds `blocks` of them.
+// For KERNEL_BOUNDS: so few registers that a multiprocessor holds `blocks` blocks of so many threads.
 #ifdef __CUDACC_RTC__
-#define KERNEL_RESIDENT(name, Params, threads, blocks) \
-  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
+#define RESIDENT(threads, blocks) threads, blocks
 #else
-#define KERNEL_RESIDENT(name, Params, threads, blocks) KERNEL_BOUNDS(name, Params, threads)
+#define RESIDENT(threads, blocks) threads
 #endif
 
 // The alignment is what makes one access of a pack (of u8, of 8 bytes).
