@@ -13,7 +13,7 @@ use crate::{
         kernels::{BatchNormBackward, BatchNormCombineSums, BatchNormForward, BatchNormSums},
     },
 };
-pub use statistics::{Mode, Norm, Running};
+pub use statistics::{Mode, Norm, Partial, Running};
 
 /// Normalises each channel of x (.., channels), then scales by gamma and shifts by beta, f32 (channels).
 pub fn batch_norm(
@@ -33,7 +33,7 @@ pub fn batch_norm(
     ))
 }
 
-/// y, and what backward needs. In `Mode::Train` this updates `running` in place.
+/// y, and what backward needs. In training this updates `running` in place.
 pub fn forward(
     x: &Tensor,
     gamma: &Tensor,

@@ -26,7 +26,7 @@ pub fn batch_norm_relu(
     ))
 }
 
-/// y, and what backward needs. In `Mode::Train` this updates `running` in place.
+/// y, and what backward needs. In training this updates `running` in place.
 pub fn forward(
     x: &Tensor,
     gamma: &Tensor,
@@ -78,7 +78,7 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
         dx: dx.ptr(),
         rows: norm.rows(),
         channels: norm.channels(),
-        inverse_rows: norm.inverse_rows(),
+        inverse_rows: norm.inverse_rows,
     })?;
     Ok([Some(dx), Some(dgamma), Some(dbeta)])
 }

@@ -37,7 +37,7 @@ proptest! {
             let (x, dy, running) = (case.real(device, 1)?, case.real(device, 2)?, case.running(device)?);
             let (gamma, beta, residual) = (case.gamma(device)?, case.beta(device)?, case.real(device, 3)?);
             let inputs = [&x, &gamma, &beta, &residual];
-            let (y, mask, norm) = batch_norm_add_relu::forward(inputs, &running, case.mode)?;
+            let (y, mask, norm) = batch_norm_add_relu::forward(inputs, &running, case.mode.clone())?;
             assert_eq!(mask.to_vec()?, bits_of(&y, case.channels));
             // y > 0 near 0 is a matter of rounding: backward is given another mask, the same everywhere.
             let mask = Tensor::from_u8(device, mask.shape().clone(), &bytes(case.rows as u64, mask.len()))?;
@@ -56,9 +56,9 @@ proptest! {
         let (gamma, beta) = (case.gamma(&device).unwrap(), case.beta(&device).unwrap());
         let running = || case.running(&device).unwrap();
         let inputs = [&x, &gamma, &beta, &residual];
-        let (fused, mask, norm) = batch_norm_add_relu::forward(inputs, &running(), case.mode).unwrap();
+        let (fused, mask, norm) = batch_norm_add_relu::forward(inputs, &running(), case.mode.clone()).unwrap();
         let found = batch_norm_add_relu::backward(&norm, &mask, &dy, true).unwrap();
-        let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running(), case.mode).unwrap();
+        let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running(), case.mode.clone()).unwrap();
         let y = relu::forward(&add::forward(&y, &residual).unwrap()).unwrap();
         prop_assert_eq!(fused.to_vec().unwrap(), y.to_vec().unwrap());
         let dy = relu::backward(&y, &dy).unwrap();
