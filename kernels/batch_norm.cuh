@@ -1,88 +1,130 @@
-// Batch normalisation's shared parts. An activation is (rows, channels), channels last; a block owns 32
-// channels, one a lane, so that a warp reads 32 neighbours, and its 8 warps take rows in turn.
+// Batch normalisation's shared parts. An activation is (rows, channels), channels last. A thread owns a pack
+// of channels, keeps what belongs to them in registers and walks down rows; a block is (packs, down), as
+// wide as a row is up to 32 packs, so that neighbouring threads always meet neighbouring memory.
 #pragma once
-#include "common.cuh"
+#include "pack.cuh"
 
-constexpr u32 ROW_LANES = 8;
-constexpr u32 COMBINE_LANES = 16;
+constexpr u32 BLOCK = 256;             // threads, at most
+// Rows in flight a thread, where one tensor is read, or several: 64 bytes a thread either way, 48 KB or more
+// on a multiprocessor, twice what its share of the memory moves while one load is under way.
+constexpr u32 ROWS_OF_ONE = 8 / sizeof(real), ROWS_OF_MORE = 4 / sizeof(real);
+constexpr u32 COMBINE_CHANNELS = 8;    // of a block of batch_norm_combine: a 32-byte sector
+constexpr u32 COMBINE_LANES = 128;     // threads to each of them
 
 struct Pair { float first, second; };
+struct Pairs { Pack<float> first, second; };
 
 // y = (x - mean) * scale + shift: the subtraction comes first, for the mean may dwarf the deviation.
-struct Affine { float mean, inv_std, scale, shift; };
+struct Affine { Pack<float> mean, scale, shift; };
 
-DEVICE Affine affine(const float* statistics, const float* gamma, const float* beta, u32 channel,
+DEVICE Affine affine(Lane lane, const float* statistics, const float* gamma, const float* beta,
                      u32 channels) {
-  const float inv_std = statistics[channels + channel];
-  const float shift = beta == nullptr ? 0.0f : beta[channel];
-  return {statistics[channel], inv_std, gamma[channel] * inv_std, shift};
+  const Pack<float> inv_std = lane.load(statistics + channels), factor = lane.load(gamma);
+  const Pack<float> scale = pack_of([&](u32 i) { return factor.at[i] * inv_std.at[i]; });
+  return {lane.load(statistics), scale, beta == nullptr ? Pack<float>{} : lane.load(beta)};
 }
 // One expression in forward and backward, so that relu's mask is the same bits in both.
-DEVICE float apply(const Affine& a, float x) { return fmaf(x - a.mean, a.scale, a.shift); }
-
-// Calls body(i) for every row of this lane's channel, rows strided over the grid's y; i the element.
-template <typename Body>
-DEVICE void for_each_row(u32 rows, u32 channels, u32 channel, Body body) {
-  const u64 step = u64(gridDim.y) * ROW_LANES;
-  for (u64 row = u64(blockIdx.y) * ROW_LANES + threadIdx.y; row < rows; row += step)
-    body(row * channels + channel);
+DEVICE float apply(const Affine& a, u32 i, float x) {
+  return fmaf(x - a.mean.at[i], a.scale.at[i], a.shift.at[i]);
 }
 
-// Sums body(i) over chunk blockIdx.y of this lane's channel. The sum is right in warp 0 alone.
+// The parts of dy along x and along 1, a row: dx = scale (dy - one - (x - mean) x).
+struct Along { Pack<float> x, one; };
+
+DEVICE Along along(Lane lane, const float* statistics, const float* dgamma, const float* dbeta,
+                   u32 channels, float inverse_rows) {
+  const Pack<float> inv_std = lane.load(statistics + channels);
+  const Pack<float> gamma = lane.load(dgamma), beta = lane.load(dbeta);
+  return {pack_of([&](u32 i) { return inv_std.at[i] * gamma.at[i] * inverse_rows; }),
+          pack_of([&](u32 i) { return beta.at[i] * inverse_rows; })};
+}
+DEVICE float backward(const Affine& a, const Along& along, u32 i, float x, float dy) {
+  return a.scale.at[i] * (dy - along.one.at[i] - (x - a.mean.at[i]) * along.x.at[i]);
+}
+
+// This thread's pack of channels, if it has one.
 template <typename Body>
-DEVICE Pair sum_chunk(u32 rows, u32 channels, u32 chunk_rows, Body body) {
-  SHARED_ARRAY(float, first, ROW_LANES * WARP);
-  SHARED_ARRAY(float, second, ROW_LANES * WARP);
-  const u32 channel = blockIdx.x * WARP + threadIdx.x;
+DEVICE void with_channels(u32 channels, Body body) {
+  with_lane(blockIdx.x * blockDim.x + threadIdx.x, channels, body);
+}
+// Every row of this thread's, over the whole grid.
+template <u32 ROWS, typename Load, typename Use>
+DEVICE void walk_rows(Lane lane, u32 rows, Load load, Use use) {
+  const u64 tile = ROWS * blockDim.y;
+  walk<ROWS>(lane, blockIdx.y * tile, rows, gridDim.y * tile, load, use);
+}
+// Those of chunk blockIdx.y.
+template <u32 ROWS, typename Load, typename Use>
+DEVICE void walk_chunk(Lane lane, u32 rows, u32 chunk_rows, Load load, Use use) {
   const u64 start = u64(blockIdx.y) * chunk_rows;
   const u64 end = start + chunk_rows < rows ? start + chunk_rows : rows;
-  Pair sum = {0.0f, 0.0f};
-  if (channel < channels)
-    for (u64 row = start + threadIdx.y; row < end; row += ROW_LANES) {
-      const Pair term = body(row * channels + channel);
-      sum.first += term.first;
-      sum.second += term.second;
-    }
-  first[threadIdx.y * WARP + threadIdx.x] = sum.first;
-  second[threadIdx.y * WARP + threadIdx.x] = sum.second;
+  walk<ROWS>(lane, start, end, ROWS * blockDim.y, load, use);
+}
+
+DEVICE void add(Pairs& sums, u32 i, float first, float second) {
+  sums.first.at[i] += first;
+  sums.second.at[i] += second;
+}
+
+// partial (chunks, 2, channels), row blockIdx.y: finish(channel, sums over the block's threads, in order).
+template <typename Finish>
+DEVICE void store_chunk(float* partial, u32 channels, const Pairs& sums, Finish finish) {
+  constexpr u32 ROW = BLOCK + 8;  // + 8: the 8 sums of a thread are then read from different banks
+  SHARED_ARRAY(float, shared, 2 * PACK * ROW);
+  const u32 thread = threadIdx.y * blockDim.x + threadIdx.x;
+#pragma unroll
+  for (u32 i = 0; i < PACK; ++i) {
+    shared[i * ROW + thread] = sums.first.at[i];
+    shared[(PACK + i) * ROW + thread] = sums.second.at[i];
+  }
   __syncthreads();
-  if (threadIdx.y == 0)
-    for (u32 lane = 1; lane < ROW_LANES; ++lane) {
-      sum.first += first[lane * WARP + threadIdx.x];
-      sum.second += second[lane * WARP + threadIdx.x];
-    }
-  return sum;
-}
-
-// partial (chunks, 2, channels): where warp 0 leaves what `sum_chunk` found.
-DEVICE void store_chunk(float* partial, u32 channels, Pair sum) {
-  const u32 channel = blockIdx.x * WARP + threadIdx.x;
-  if (threadIdx.y > 0 || channel >= channels) return;
   float* row = partial + u64(blockIdx.y) * 2 * channels;
-  row[channel] = sum.first;
-  row[channels + channel] = sum.second;
+  for (u32 at = thread; at < blockDim.x * PACK; at += blockDim.x * blockDim.y) {
+    const u32 channel = blockIdx.x * blockDim.x * PACK + at;
+    if (channel >= channels) break;
+    const float* column = shared + at % PACK * ROW + at / PACK;
+    Pair sum = {0.0f, 0.0f};
+#pragma unroll 4
+    for (u32 y = 0; y < blockDim.y; ++y) {
+      sum.first += column[y * blockDim.x];
+      sum.second += column[PACK * ROW + y * blockDim.x];
+    }
+    sum = finish(channel, sum);
+    row[channel] = sum.first;
+    row[channels + channel] = sum.second;
+  }
 }
 
-// Sums body(chunk) over all chunks, each of COMBINE_LANES warps taking every 16th in order, then the
-// warps in order; every warp gets the sum.
+// Sums body(chunk) over all chunks, for one channel a threadIdx.x: each of COMBINE_LANES threads takes every
+// 128th in order, then lanes and warps in a fixed order. Right where threadIdx.y is 0.
 template <typename Body>
 DEVICE Pair sum_over_chunks(u32 chunks, Body body) {
-  SHARED_ARRAY(float, first, COMBINE_LANES * WARP);
-  SHARED_ARRAY(float, second, COMBINE_LANES * WARP);
+  constexpr u32 WARPS = COMBINE_CHANNELS * COMBINE_LANES / WARP;
+  SHARED_ARRAY(float, first, WARPS * COMBINE_CHANNELS);
+  SHARED_ARRAY(float, second, WARPS * COMBINE_CHANNELS);
   Pair sum = {0.0f, 0.0f};
+#pragma unroll 4
   for (u32 chunk = threadIdx.y; chunk < chunks; chunk += COMBINE_LANES) {
     const Pair term = body(chunk);
     sum.first += term.first;
     sum.second += term.second;
   }
-  first[threadIdx.y * WARP + threadIdx.x] = sum.first;
-  second[threadIdx.y * WARP + threadIdx.x] = sum.second;
-  __syncthreads();
-  sum = {0.0f, 0.0f};
-  for (u32 lane = 0; lane < COMBINE_LANES; ++lane) {
-    sum.first += first[lane * WARP + threadIdx.x];
-    sum.second += second[lane * WARP + threadIdx.x];
+  for (u32 step = COMBINE_CHANNELS; step < WARP; step *= 2) {
+    sum.first += __shfl_xor_sync(ALL_LANES, sum.first, step);
+    sum.second += __shfl_xor_sync(ALL_LANES, sum.second, step);
   }
-  __syncthreads();  // the arrays may be reused by the next call
+  constexpr u32 ROWS_OF_WARP = WARP / COMBINE_CHANNELS;
+  if (threadIdx.y % ROWS_OF_WARP == 0) {
+    const u32 at = threadIdx.y / ROWS_OF_WARP * COMBINE_CHANNELS + threadIdx.x;
+    first[at] = sum.first;
+    second[at] = sum.second;
+  }
+  __syncthreads();
+  if (threadIdx.y > 0) return sum;
+  sum = {0.0f, 0.0f};
+  for (u32 warp = 0; warp < WARPS; ++warp) {
+    sum.first += first[warp * COMBINE_CHANNELS + threadIdx.x];
+    sum.second += second[warp * COMBINE_CHANNELS + threadIdx.x];
+  }
   return sum;
 }

@@ -1,7 +1,9 @@
 use criterion::Criterion;
 use selfsame::{
     Device, Tensor,
-    device::kernels::{BatchNormBackward, BatchNormForward, BatchNormStatistics, BatchNormSums},
+    device::kernels::{
+        BatchNormBackward, BatchNormCombine, BatchNormForward, BatchNormStatistics, BatchNormSums,
+    },
     tensor::Element,
 };
 
@@ -80,4 +82,27 @@ pub fn bench(c: &mut Criterion, device: &Device) {
         inverse_rows: 1.0 / rows as f32,
     };
     super::bench(c, device, "stage1", backward);
+    combine(c, device);
+}
+
+/// Statistics that came in tiles of 128 rows, 64 channels: 6,272 chunks at batch 256.
+fn combine(c: &mut Criterion, device: &Device) {
+    let rows = super::batch(device) * 56 * 56;
+    let chunks = [rows.div_ceil(128), 2, 64];
+    let values = vec![0.5; chunks.iter().product()];
+    let partial = Tensor::from_f32(device, chunks, &values).unwrap();
+    let channel = || Tensor::from_f32(device, [2, 64], &[0.5; 128]).unwrap();
+    let [statistics, mean, variance] = [channel(), channel(), channel()];
+    let combine = BatchNormCombine {
+        partial: partial.ptr(),
+        statistics: statistics.ptr(),
+        running_mean: mean.ptr(),
+        running_variance: variance.ptr(),
+        rows: rows as u32,
+        channels: 64,
+        chunk_rows: 128,
+        momentum: 0.1,
+        epsilon: 1e-5,
+    };
+    super::bench(c, device, "tiles", combine);
 }

@@ -3,6 +3,7 @@ use criterion::Criterion;
 use selfsame::{
     Device, Tensor,
     device::kernels::{BatchNormAddReluForward, BatchNormAddReluSums},
+    tensor::Element,
 };
 
 pub fn bench(c: &mut Criterion, device: &Device) {
@@ -10,6 +11,9 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let [x, residual, y, dresidual] = o.real.each_ref().map(Tensor::ptr);
     let (rows, channels) = (o.rows, o.channels);
     let [statistics, gamma, beta] = [o.channel.ptr(); 3];
+    let packs = [rows as usize, channels as usize / 8];
+    let mask_bytes = Tensor::uninit(device, Element::U8, packs).unwrap();
+    let mask = mask_bytes.ptr();
     let forward = BatchNormAddReluForward {
         x,
         residual,
@@ -17,13 +21,14 @@ pub fn bench(c: &mut Criterion, device: &Device) {
         gamma,
         beta,
         y,
+        mask,
         rows,
         channels,
     };
     super::bench(c, device, "stage1", forward);
     let sums = BatchNormAddReluSums {
         x,
-        y,
+        mask,
         dy: residual,
         statistics,
         dresidual,

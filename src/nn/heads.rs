@@ -53,11 +53,11 @@ impl Projector {
         let mut x = x.clone();
         for (linear, norm) in &self.hidden {
             x = linear.forward(pass, &x)?;
-            x = norm.forward_relu(pass, &x)?;
+            x = norm.forward_relu(pass, &x, None)?;
         }
         let x = self.output.forward(pass, &x)?;
         self.output_norm
             .as_ref()
-            .map_or(Ok(x.clone()), |norm| norm.forward(pass, &x))
+            .map_or(Ok(x.clone()), |norm| norm.forward(pass, &x, None))
     }
 }

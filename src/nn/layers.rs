@@ -5,7 +5,11 @@ use super::{
 };
 use crate::{
     Result, Var,
-    ops::{self, conv2d::Stride},
+    ops::{
+        self,
+        batch_norm::{Mode, Partial, Running},
+        conv2d::Stride,
+    },
 };
 
 /// A convolution without bias: (n, h, w, c) to (n, p, q, k).
@@ -74,28 +78,42 @@ impl BatchNorm {
             channels,
         }
     }
-    fn vectors(&self, pass: &mut Pass) -> Result<[Var; 2]> {
+    /// Scale, shift, memory, and where statistics come from: from `partial` where the batch's are wanted
+    /// and x came with it.
+    fn terms(
+        &self,
+        pass: &mut Pass,
+        partial: Option<Partial>,
+    ) -> Result<(Var, Var, Running, Mode)> {
         let scale = pass.vector(self.scale);
         let shift = match self.shift {
             Some(shift) => pass.vector(shift),
             None => pass.constant_vector(self.channels, 0.0)?,
         };
-        Ok([scale, shift])
+        let mode = match (pass.mode(), partial) {
+            (Mode::Train, Some(partial)) => Mode::Given(partial),
+            (mode, _) => mode,
+        };
+        let running = pass.running(self.mean, self.variance);
+        Ok((scale, shift, running, mode))
     }
-    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
-        let [scale, shift] = self.vectors(pass)?;
-        let (running, mode) = (pass.running(self.mean, self.variance), pass.mode());
+    pub fn forward(&self, pass: &mut Pass, x: &Var, partial: Option<Partial>) -> Result<Var> {
+        let (scale, shift, running, mode) = self.terms(pass, partial)?;
         ops::batch_norm(&mut pass.tape, x, &scale, &shift, &running, mode)
     }
-    pub fn forward_relu(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
-        let [scale, shift] = self.vectors(pass)?;
-        let (running, mode) = (pass.running(self.mean, self.variance), pass.mode());
+    pub fn forward_relu(&self, pass: &mut Pass, x: &Var, partial: Option<Partial>) -> Result<Var> {
+        let (scale, shift, running, mode) = self.terms(pass, partial)?;
         ops::batch_norm_relu(&mut pass.tape, x, &scale, &shift, &running, mode)
     }
     /// relu(batch norm(x) + residual): the end of a residual block.
-    pub fn forward_add_relu(&self, pass: &mut Pass, x: &Var, residual: &Var) -> Result<Var> {
-        let [scale, shift] = self.vectors(pass)?;
-        let (running, mode) = (pass.running(self.mean, self.variance), pass.mode());
+    pub fn forward_add_relu(
+        &self,
+        pass: &mut Pass,
+        x: &Var,
+        residual: &Var,
+        partial: Option<Partial>,
+    ) -> Result<Var> {
+        let (scale, shift, running, mode) = self.terms(pass, partial)?;
         ops::batch_norm_add_relu(&mut pass.tape, x, &scale, &shift, residual, &running, mode)
     }
 }

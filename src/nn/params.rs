@@ -118,7 +118,7 @@ impl<'a> Pass<'a> {
         Pass::new(params, Mode::Evaluate, false)
     }
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.mode.clone()
     }
 
     /// A weight, in the device's real numbers.

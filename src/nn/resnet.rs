@@ -129,7 +129,7 @@ impl ResNet {
     /// x (n, h, w, 3) to the pooled features (n, d).
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
         let x = self.conv1.forward(pass, x)?;
-        let mut x = self.bn1.forward_relu(pass, &x)?;
+        let mut x = self.bn1.forward_relu(pass, &x, None)?;
         if self.stem == Stem::ImageNet {
             x = ops::max_pool(&mut pass.tape, &x, 3, 2, 1)?;
         }
@@ -197,16 +197,16 @@ impl Block {
             None => x.clone(),
             Some((conv, norm)) => {
                 let x = conv.forward(pass, x)?;
-                norm.forward(pass, &x)?
+                norm.forward(pass, &x, None)?
             }
         };
         let (last, before) = self.layers.split_last().expect("a block has layers");
         let mut x = x.clone();
         for (conv, norm) in before {
             x = conv.forward(pass, &x)?;
-            x = norm.forward_relu(pass, &x)?;
+            x = norm.forward_relu(pass, &x, None)?;
         }
         let x = last.0.forward(pass, &x)?;
-        last.1.forward_add_relu(pass, &x, &residual)
+        last.1.forward_add_relu(pass, &x, &residual, None)
     }
 }

@@ -13,8 +13,7 @@ use crate::{
         kernels::{BatchNormBackward, BatchNormCombineSums, BatchNormForward, BatchNormSums},
     },
 };
-use rayon::prelude::*;
-pub use statistics::{Mode, Norm, Running};
+pub use statistics::{Mode, Norm, Partial, Running};
 
 /// Normalises each channel of x (.., channels), then scales by gamma and shifts by beta, f32 (channels).
 pub fn batch_norm(
@@ -34,7 +33,7 @@ pub fn batch_norm(
     ))
 }
 
-/// y, and what backward needs. In `Mode::Train` this updates `running` in place.
+/// y, and what backward needs. In training this updates `running` in place.
 pub fn forward(
     x: &Tensor,
     gamma: &Tensor,
@@ -73,21 +72,33 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
     Ok([dx.transpose()?, Some(dgamma), Some(dbeta)])
 }
 
-/// Blocks of 32 channels, one a lane; down the grid, 64 rows a block: 8 for each of its 8 warps.
-pub(super) fn elements_grid(rows: u32, channels: u32) -> Grid {
-    Grid::blocks(
-        [channels.div_ceil(32), rows.div_ceil(64).min(65_535), 1],
-        [32, 8, 1],
-    )
+/// Channels of one thread: 16 bytes of bf16.
+pub(super) const PACK: u32 = 8;
+
+/// Blocks along the channels, and the threads (packs, down) of one: as wide as a row is, up to 32 packs, and
+/// as many rows as make 256 threads.
+fn block(channels: u32) -> (u32, [u32; 3]) {
+    let packs = channels.div_ceil(PACK);
+    let blocks = packs.div_ceil(32);
+    let across = packs.div_ceil(blocks).max(1);
+    (blocks, [across, 256 / across, 1])
 }
-/// Blocks of 32 channels by chunks.
+/// Down the grid, what makes 8 blocks a multiprocessor: each is resident with two or three others, and has
+/// rows enough to make up for the parameters it loads first. Never more than there are sets of 4 rows.
+pub(super) fn elements_grid(rows: u32, channels: u32, arch: Arch) -> Grid {
+    let (blocks, threads) = block(channels);
+    let most = (8 * arch.multiprocessors).div_ceil(blocks.max(1));
+    let down = rows.div_ceil(4 * threads[1]).min(most);
+    Grid::blocks([blocks, down, 1], threads)
+}
+/// Blocks by chunks.
 pub(super) fn chunks_grid(rows: u32, channels: u32, chunk_rows: u32) -> Grid {
-    let blocks = [channels.div_ceil(32), rows.div_ceil(chunk_rows), 1];
-    Grid::blocks(blocks, [32, 8, 1])
+    let (blocks, threads) = block(channels);
+    Grid::blocks([blocks, rows.div_ceil(chunk_rows), 1], threads)
 }
-/// 16 warps to 32 channels: they share the chunks.
+/// 8 channels a block, which is a sector of memory, and 128 threads to each: they share the chunks.
 fn combine_grid(channels: u32) -> Grid {
-    Grid::blocks([channels.div_ceil(32), 1, 1], [32, 16, 1])
+    Grid::blocks([channels.div_ceil(8), 1, 1], [8, 128, 1])
 }
 
 /// Per channel, on the CPU: y = (x - mean) * scale + shift.
@@ -128,8 +139,8 @@ impl<'a> Affine<'a> {
 }
 
 impl Kernel for BatchNormForward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         2 * real.bytes() * self.rows as u64 * self.channels as u64
@@ -164,14 +175,13 @@ impl Kernel for BatchNormSums {
         );
         let mean = memory.read::<f32>(self.statistics, channels);
         let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
-        let chunk = self.chunk_rows as usize * channels;
-        let inputs = x.par_chunks(chunk).zip(dy.par_chunks(chunk));
-        let outputs = partial.par_chunks_mut(2 * channels);
-        inputs.zip(outputs).for_each(|((x, dy), partial)| {
-            rows::sum(partial, [x, dy], [mean], |[x, dy], [mean]| {
-                [dy, dy * (x - mean)]
-            });
-        });
+        rows::sum_chunks(
+            partial,
+            self.chunk_rows,
+            [x, dy],
+            [mean],
+            |[x, dy], [mean]| [dy, dy * (x - mean)],
+        );
     }
 }
 
@@ -200,8 +210,8 @@ impl Kernel for BatchNormCombineSums {
 }
 
 impl Kernel for BatchNormBackward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         3 * real.bytes() * self.rows as u64 * self.channels as u64

@@ -1,11 +1,12 @@
 //! `batch_norm_add_relu`: y = max(batch_norm(x) + residual, 0): the end of a residual block.
-use super::batch_norm::{Affine, Mode, Norm, Running, chunks_grid, elements_grid, rows};
+use super::batch_norm::{Affine, Mode, Norm, PACK, Running, chunks_grid, elements_grid, rows};
 use crate::{
     Result, Tape, Tensor, Var,
     device::{
         Arch, Grid, Host, Kernel, Real,
         kernels::{BatchNormAddReluForward, BatchNormAddReluSums},
     },
+    tensor::Element,
 };
 use rayon::prelude::*;
 
@@ -20,24 +21,27 @@ pub fn batch_norm_add_relu(
     mode: Mode,
 ) -> Result<Var> {
     let inputs = [&x.value, &gamma.value, &beta.value, &residual.value];
-    let (y, norm) = forward(inputs, running, mode)?;
+    let (y, mask, norm) = forward(inputs, running, mode)?;
     Ok(tape.record(
         "batch_norm_add_relu",
         [x, gamma, beta, residual],
-        y.clone(),
-        move |dy, [need_x, ..]| backward(&norm, &y, &dy, need_x),
+        y,
+        move |dy, [need_x, ..]| backward(&norm, &mask, &dy, need_x),
     ))
 }
 
-/// y, and what backward needs beside it. In `Mode::Train` this updates `running` in place.
+/// y, and what backward needs: where y > 0, u8 (rows, packs), a byte for 8 channels, the first its lowest
+/// bit. In training this updates `running` in place.
 pub fn forward(
     [x, gamma, beta, residual]: [&Tensor; 4],
     running: &Running,
     mode: Mode,
-) -> Result<(Tensor, Norm)> {
+) -> Result<(Tensor, Tensor, Norm)> {
     assert_eq!(x.shape(), residual.shape(), "batch_norm_add_relu: residual");
     let norm = Norm::new(x, gamma, beta, running, mode)?;
     let y = norm.like_x()?;
+    let packs = norm.channels().div_ceil(PACK) as usize;
+    let mask = Tensor::uninit(x.device(), Element::U8, [norm.rows() as usize, packs])?;
     x.device().launch(BatchNormAddReluForward {
         x: x.ptr(),
         residual: residual.ptr(),
@@ -45,18 +49,24 @@ pub fn forward(
         gamma: gamma.ptr(),
         beta: beta.ptr(),
         y: y.ptr(),
+        mask: mask.ptr(),
         rows: norm.rows(),
         channels: norm.channels(),
     })?;
-    Ok((y, norm))
+    Ok((y, mask, norm))
 }
 
 /// dx (where needed), dgamma, dbeta, dresidual.
-pub fn backward(norm: &Norm, y: &Tensor, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor>; 4]> {
+pub fn backward(
+    norm: &Norm,
+    mask: &Tensor,
+    dy: &Tensor,
+    need_x: bool,
+) -> Result<[Option<Tensor>; 4]> {
     let (partial, dresidual) = (norm.partial()?, norm.like_x()?);
     norm.x.device().launch(BatchNormAddReluSums {
         x: norm.x.ptr(),
-        y: y.ptr(),
+        mask: mask.ptr(),
         dy: dy.ptr(),
         statistics: norm.statistics.ptr(),
         dresidual: dresidual.ptr(),
@@ -71,29 +81,55 @@ pub fn backward(norm: &Norm, y: &Tensor, dy: &Tensor, need_x: bool) -> Result<[O
 }
 
 impl Kernel for BatchNormAddReluForward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
-        3 * real.bytes() * self.rows as u64 * self.channels as u64
+        let row = 3 * real.bytes() * self.channels as u64 + self.channels.div_ceil(PACK) as u64;
+        self.rows as u64 * row
     }
     fn on_cpu(&self, memory: &Host) {
-        let channels = self.channels as usize;
-        let n = self.rows as usize * channels;
-        let (x, residual, y) = (
-            memory.read(self.x, n),
-            memory.read(self.residual, n),
-            memory.write(self.y, n),
-        );
+        let (channels, rows) = (self.channels as usize, self.rows as usize);
+        let packs = channels.div_ceil(PACK as usize);
+        let n = rows * channels;
+        let (x, residual) = (memory.read(self.x, n), memory.read(self.residual, n));
+        let y = memory.write::<f32>(self.y, n);
+        let mask = memory.write::<u8>(self.mask, rows * packs);
         let affine = Affine::new(memory, self.statistics, self.gamma, channels);
         let beta = memory.read(self.beta, channels);
         let parameters = [affine.mean, &affine.scale, beta];
-        rows::map(
-            y,
-            [x, residual],
-            parameters,
-            |[x, residual], [mean, scale, shift]| ((x - mean) * scale + shift + residual).max(0.0),
-        );
+        let task = rows::task(channels);
+        let tasks = y
+            .par_chunks_mut(task * channels)
+            .zip(mask.par_chunks_mut(task * packs));
+        tasks.enumerate().for_each(|(at, (y, mask))| {
+            let inputs = [x, residual].map(|input| &input[at * task * channels..][..y.len()]);
+            let body = |[x, residual]: [f32; 2], [mean, scale, shift]: [f32; 3]| {
+                ((x - mean) * scale + shift + residual).max(0.0)
+            };
+            rows::map_here(y, inputs, parameters, &body);
+            for (y, mask) in y.chunks_exact(channels).zip(mask.chunks_exact_mut(packs)) {
+                pack_bits(y, mask);
+            }
+        });
+    }
+}
+
+/// Which of y are above 0, 8 to a byte, the first its lowest bit.
+fn pack_bits(y: &[f32], mask: &mut [u8]) {
+    for (y, mask) in y.chunks(PACK as usize).zip(mask) {
+        let bits = y.iter().enumerate().map(|(i, &y)| u8::from(y > 0.0) << i);
+        *mask = bits.sum();
+    }
+}
+
+/// dy where its bit is set, else 0.
+fn masked(dy: &[f32], mask: &[u8], into: &mut [f32]) {
+    let packs = dy.chunks(PACK as usize).zip(into.chunks_mut(PACK as usize));
+    for ((dy, into), mask) in packs.zip(mask) {
+        for (i, (into, dy)) in into.iter_mut().zip(dy).enumerate() {
+            *into = if mask >> i & 1 != 0 { *dy } else { 0.0 };
+        }
     }
 }
 
@@ -102,34 +138,37 @@ impl Kernel for BatchNormAddReluSums {
         chunks_grid(self.rows, self.channels, self.chunk_rows)
     }
     fn bytes(&self, real: Real) -> u64 {
-        4 * real.bytes() * self.rows as u64 * self.channels as u64
+        let row = 3 * real.bytes() * self.channels as u64 + self.channels.div_ceil(PACK) as u64;
+        self.rows as u64 * row
     }
     fn on_cpu(&self, memory: &Host) {
-        let channels = self.channels as usize;
-        let n = self.rows as usize * channels;
+        let (channels, rows) = (self.channels as usize, self.rows as usize);
+        let packs = channels.div_ceil(PACK as usize);
+        let n = rows * channels;
         let chunks = self.rows.div_ceil(self.chunk_rows) as usize;
-        let (x, y, dy) = (
+        let (x, dy) = (
             memory.read::<f32>(self.x, n),
-            memory.read::<f32>(self.y, n),
             memory.read::<f32>(self.dy, n),
         );
+        let mask = memory.read::<u8>(self.mask, rows * packs);
         let mean = memory.read::<f32>(self.statistics, channels);
         let dresidual = memory.write::<f32>(self.dresidual, n);
         let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
-        let chunk = self.chunk_rows as usize * channels;
+        let chunk = self.chunk_rows as usize;
         let inputs = (
-            x.par_chunks(chunk),
-            y.par_chunks(chunk),
-            dy.par_chunks(chunk),
+            x.par_chunks(chunk * channels),
+            dy.par_chunks(chunk * channels),
+            mask.par_chunks(chunk * packs),
         );
         let outputs = (
-            dresidual.par_chunks_mut(chunk),
+            dresidual.par_chunks_mut(chunk * channels),
             partial.par_chunks_mut(2 * channels),
         );
         let chunks = inputs.into_par_iter().zip(outputs.into_par_iter());
-        chunks.for_each(|((x, y, dy), (dresidual, partial))| {
-            for ((dresidual, y), dy) in dresidual.iter_mut().zip(y).zip(dy) {
-                *dresidual = if *y > 0.0 { *dy } else { 0.0 };
+        chunks.for_each(|((x, dy, mask), (dresidual, partial))| {
+            let rows = dy.chunks(channels).zip(dresidual.chunks_mut(channels));
+            for ((dy, dresidual), mask) in rows.zip(mask.chunks(packs)) {
+                masked(dy, mask, dresidual);
             }
             rows::sum(partial, [x, dresidual], [mean], |[x, dy], [mean]| {
                 [dy, dy * (x - mean)]

@@ -7,7 +7,6 @@ use crate::{
         kernels::{BatchNormReluBackward, BatchNormReluForward, BatchNormReluSums},
     },
 };
-use rayon::prelude::*;
 
 /// `relu` of `batch_norm`.
 pub fn batch_norm_relu(
@@ -27,7 +26,7 @@ pub fn batch_norm_relu(
     ))
 }
 
-/// y, and what backward needs. In `Mode::Train` this updates `running` in place.
+/// y, and what backward needs. In training this updates `running` in place.
 pub fn forward(
     x: &Tensor,
     gamma: &Tensor,
@@ -79,14 +78,14 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
         dx: dx.ptr(),
         rows: norm.rows(),
         channels: norm.channels(),
-        inverse_rows: norm.inverse_rows(),
+        inverse_rows: norm.inverse_rows,
     })?;
     Ok([Some(dx), Some(dgamma), Some(dbeta)])
 }
 
 impl Kernel for BatchNormReluForward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         2 * real.bytes() * self.rows as u64 * self.channels as u64
@@ -122,27 +121,23 @@ impl Kernel for BatchNormReluSums {
         let affine = Affine::new(memory, self.statistics, self.gamma, channels);
         let parameters = [affine.mean, &affine.scale, memory.read(self.beta, channels)];
         let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
-        let chunk = self.chunk_rows as usize * channels;
-        let inputs = x.par_chunks(chunk).zip(dy.par_chunks(chunk));
-        let outputs = partial.par_chunks_mut(2 * channels);
-        inputs.zip(outputs).for_each(|((x, dy), partial)| {
-            rows::sum(
-                partial,
-                [x, dy],
-                parameters,
-                |[x, dy], [mean, scale, shift]| {
-                    let y = (x - mean) * scale + shift;
-                    let dy = if y > 0.0 { dy } else { 0.0 };
-                    [dy, dy * (x - mean)]
-                },
-            );
-        });
+        rows::sum_chunks(
+            partial,
+            self.chunk_rows,
+            [x, dy],
+            parameters,
+            |[x, dy], [mean, scale, shift]| {
+                let y = (x - mean) * scale + shift;
+                let dy = if y > 0.0 { dy } else { 0.0 };
+                [dy, dy * (x - mean)]
+            },
+        );
     }
 }
 
 impl Kernel for BatchNormReluBackward {
-    fn grid(&self, _: Arch) -> Grid {
-        elements_grid(self.rows, self.channels)
+    fn grid(&self, arch: Arch) -> Grid {
+        elements_grid(self.rows, self.channels, arch)
     }
     fn bytes(&self, real: Real) -> u64 {
         3 * real.bytes() * self.rows as u64 * self.channels as u64

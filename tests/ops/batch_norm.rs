@@ -2,7 +2,7 @@ use crate::check::*;
 use proptest::prelude::*;
 use selfsame::{
     Device, Result, Tape, Tensor, Var,
-    ops::batch_norm::{self, Mode, Running, batch_norm},
+    ops::batch_norm::{self, Mode, Partial, Running, batch_norm},
 };
 
 /// Of sums over two thousand rows that nearly cancel, taken in another order.
@@ -17,12 +17,17 @@ pub struct Case {
     seed: u64,
 }
 
-/// Odd sizes, one row, one channel, and more rows than a chunk holds.
+/// Odd sizes, one row, one channel; rows of whole packs of 8 channels, of one block and of several; and
+/// more rows than a chunk holds.
 pub fn drawn() -> impl Strategy<Value = Case> {
     let sizes = prop_oneof![
         (1usize..40, 1usize..80),
+        (
+            1usize..150,
+            prop::sample::select(vec![1, 3, 7, 8, 12, 24, 64, 72, 320])
+        ),
         (100usize..300, 1usize..9),
-        (1000usize..2100, 1usize..3),
+        (1000usize..2100, prop::sample::select(vec![1, 2, 64])),
     ];
     let modes = prop_oneof![Just(Mode::Train), Just(Mode::Evaluate)];
     (sizes, modes, 0..u64::MAX / 2).prop_map(|((rows, channels), mode, seed)| Case {
@@ -59,6 +64,26 @@ impl Case {
     }
 }
 
+/// The mean and the squared differences of each chunk of rows of x, in f64.
+fn partial(x: &Tensor, chunk_rows: usize) -> Result<Partial> {
+    let [_, channels] = x.dims_of();
+    let values = x.to_vec()?;
+    let mut sums = Vec::new();
+    for chunk in values.chunks(chunk_rows * channels) {
+        let column = |c: usize| chunk.iter().skip(c).step_by(channels).map(|&x| x as f64);
+        let n = (chunk.len() / channels) as f64;
+        let means: Vec<f64> = (0..channels).map(|c| column(c).sum::<f64>() / n).collect();
+        let squares =
+            (0..channels).map(|c| column(c).map(|x| (x - means[c]) * (x - means[c])).sum());
+        sums.extend(means.iter().copied().chain(squares).map(|v: f64| v as f32));
+    }
+    let shape = [sums.len() / channels / 2, 2, channels];
+    Ok(Partial {
+        chunks: Tensor::from_f32(x.device(), shape, &sums)?,
+        chunk_rows: chunk_rows as u32,
+    })
+}
+
 proptest! {
     #![proptest_config(cases(16))]
     #[test]
@@ -66,11 +91,32 @@ proptest! {
         conform_within(SUMS, 1.0, |device| {
             let (x, dy, running) = (case.real(device, 1)?, case.real(device, 2)?, case.running(device)?);
             let (gamma, beta) = (case.gamma(device)?, case.beta(device)?);
-            let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running, case.mode)?;
+            let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running, case.mode.clone())?;
             let mut all = vec![y, running.mean, running.variance, norm.statistics.clone()];
             all.extend(batch_norm::backward(&norm, &dy, true)?.into_iter().flatten());
             Ok(all)
         });
+    }
+
+    /// Statistics in pieces of any length, as a convolution's tiles have them: many of a row each, or one.
+    #[test]
+    fn statistics_may_be_given(case in drawn(), chunk_rows in prop_oneof![1usize..5, 1usize..400]) {
+        let forward = |device: &Device, given: bool| {
+            let (x, running) = (case.real(device, 1)?, case.running(device)?);
+            let (gamma, beta) = (case.gamma(device)?, case.beta(device)?);
+            let mode = match given {
+                true => Mode::Given(partial(&x, chunk_rows)?),
+                false => Mode::Train,
+            };
+            let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running, mode)?;
+            let dx = batch_norm::backward(&norm, &x, true)?.into_iter().flatten();
+            Ok([y, running.mean, running.variance, norm.statistics].into_iter().chain(dx).collect())
+        };
+        conform_within(SUMS, 1.0, |device| forward(device, true));
+        let [given, taken] = [true, false].map(|given| -> Vec<Tensor> { forward(&cpu(), given).unwrap() });
+        for (given, taken) in given.iter().zip(&taken) {
+            assert_close("given", &given.to_vec().unwrap(), &taken.to_vec().unwrap(), SUMS);
+        }
     }
 
     #[test]
@@ -80,7 +126,7 @@ proptest! {
         let inputs = [case.real(&device, 1).unwrap(), case.gamma(&device).unwrap(), case.beta(&device).unwrap()];
         let running = case.running(&device).unwrap();
         assert_gradient(&inputs, case.seed, |tape, v| {
-            batch_norm(tape, &v[0], &v[1], &v[2], &running, case.mode)
+            batch_norm(tape, &v[0], &v[1], &v[2], &running, case.mode.clone())
         });
     }
 }

@@ -13,6 +13,22 @@ use selfsame::{
     },
 };
 
+/// Of each row's packs of 8, where y > 0: the first is the lowest bit.
+fn bits_of(y: &Tensor, channels: usize) -> Vec<f32> {
+    let y = y.to_vec().unwrap();
+    let packs = y.chunks(channels).flat_map(|row| row.chunks(8));
+    let bits = |pack: &[f32]| -> u32 {
+        let bits = pack.iter().enumerate();
+        bits.map(|(i, &y)| u32::from(y > 0.0) << i).sum()
+    };
+    packs.map(|pack| bits(pack) as f32).collect()
+}
+
+fn bytes(seed: u64, n: usize) -> Vec<u8> {
+    let noise = noise(seed, n);
+    noise.iter().map(|v| (v * 128.0 + 128.0) as u8).collect()
+}
+
 proptest! {
     #![proptest_config(cases(16))]
     #[test]
@@ -21,8 +37,10 @@ proptest! {
             let (x, dy, running) = (case.real(device, 1)?, case.real(device, 2)?, case.running(device)?);
             let (gamma, beta, residual) = (case.gamma(device)?, case.beta(device)?, case.real(device, 3)?);
             let inputs = [&x, &gamma, &beta, &residual];
-            let (y, norm) = batch_norm_add_relu::forward(inputs, &running, case.mode)?;
-            let mask = case.real(device, 4)?; // y > 0 near 0 is a matter of rounding: any mask will do
+            let (y, mask, norm) = batch_norm_add_relu::forward(inputs, &running, case.mode.clone())?;
+            assert_eq!(mask.to_vec()?, bits_of(&y, case.channels));
+            // y > 0 near 0 is a matter of rounding: backward is given another mask, the same everywhere.
+            let mask = Tensor::from_u8(device, mask.shape().clone(), &bytes(case.rows as u64, mask.len()))?;
             let mut all = vec![y, running.mean, running.variance, norm.statistics.clone()];
             all.extend(batch_norm_add_relu::backward(&norm, &mask, &dy, true)?.into_iter().flatten());
             Ok(all)
@@ -38,9 +56,9 @@ proptest! {
         let (gamma, beta) = (case.gamma(&device).unwrap(), case.beta(&device).unwrap());
         let running = || case.running(&device).unwrap();
         let inputs = [&x, &gamma, &beta, &residual];
-        let (fused, norm) = batch_norm_add_relu::forward(inputs, &running(), case.mode).unwrap();
-        let found = batch_norm_add_relu::backward(&norm, &fused, &dy, true).unwrap();
-        let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running(), case.mode).unwrap();
+        let (fused, mask, norm) = batch_norm_add_relu::forward(inputs, &running(), case.mode.clone()).unwrap();
+        let found = batch_norm_add_relu::backward(&norm, &mask, &dy, true).unwrap();
+        let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running(), case.mode.clone()).unwrap();
         let y = relu::forward(&add::forward(&y, &residual).unwrap()).unwrap();
         prop_assert_eq!(fused.to_vec().unwrap(), y.to_vec().unwrap());
         let dy = relu::backward(&y, &dy).unwrap();

@@ -16,7 +16,7 @@ proptest! {
         conform_within(SUMS, 1.0, |device| {
             let (x, dy, running) = (case.real(device, 1)?, case.real(device, 2)?, case.running(device)?);
             let (gamma, beta) = (case.gamma(device)?, case.beta(device)?);
-            let (y, norm) = batch_norm_relu::forward(&x, &gamma, &beta, &running, case.mode)?;
+            let (y, norm) = batch_norm_relu::forward(&x, &gamma, &beta, &running, case.mode.clone())?;
             let mut all = vec![y, running.mean, running.variance, norm.statistics.clone()];
             all.extend(batch_norm_relu::backward(&norm, &dy, true)?.into_iter().flatten());
             Ok(all)
@@ -30,9 +30,9 @@ proptest! {
         let (x, dy) = (case.real(&device, 1).unwrap(), case.real(&device, 2).unwrap());
         let (gamma, beta) = (case.gamma(&device).unwrap(), case.beta(&device).unwrap());
         let running = || case.running(&device).unwrap();
-        let (fused, norm) = batch_norm_relu::forward(&x, &gamma, &beta, &running(), case.mode).unwrap();
+        let (fused, norm) = batch_norm_relu::forward(&x, &gamma, &beta, &running(), case.mode.clone()).unwrap();
         let found = batch_norm_relu::backward(&norm, &dy, true).unwrap();
-        let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running(), case.mode).unwrap();
+        let (y, norm) = batch_norm::forward(&x, &gamma, &beta, &running(), case.mode.clone()).unwrap();
         let y = relu::forward(&y).unwrap();
         prop_assert_eq!(fused.to_vec().unwrap(), y.to_vec().unwrap());
         let dy = relu::backward(&y, &dy).unwrap();

@@ -158,6 +158,13 @@ fn check_canaries(start: usize, allocation: &Allocation) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether an allocation or its guards hold this address now.
+pub(super) fn is_near(address: usize) -> bool {
+    let allocations = allocations();
+    let mut bodies = allocations.values().map(|allocation| &allocation.body);
+    bodies.any(|body| (body.start - GUARD_BYTES..body.end + GUARD_BYTES).contains(&address))
+}
+
 /// What an address that faulted has to do with the allocations.
 pub(super) fn describe(address: usize) -> String {
     for (&start, Allocation { bytes, body }) in allocations().iter() {

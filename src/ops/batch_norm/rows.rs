@@ -7,6 +7,11 @@ const TASK: usize = 1 << 15;
 /// Rows added up before their sum meets the sums so far: those are then loaded and stored less often.
 const TOGETHER: usize = 4;
 
+/// Rows of (rows, channels) that make a task.
+pub(in crate::ops) fn task(channels: usize) -> usize {
+    (TASK / channels).max(1)
+}
+
 /// y[r, c] = body(inputs[r, c], parameters[c]).
 pub(in crate::ops) fn map<const N: usize>(
     y: &mut [f32],
@@ -15,14 +20,25 @@ pub(in crate::ops) fn map<const N: usize>(
     body: impl Fn([f32; 2], [f32; N]) -> f32 + Sync,
 ) {
     let channels = parameters[0].len();
-    let task = (TASK / channels).max(1) * channels;
+    let task = task(channels) * channels;
     y.par_chunks_mut(task).enumerate().for_each(|(at, y)| {
         let inputs = inputs.map(|input| &input[at * task..][..y.len()]);
-        for (row, y) in y.chunks_exact_mut(channels).enumerate() {
-            let inputs = inputs.map(|input| &input[row * channels..][..channels]);
-            map_row(y, inputs, parameters, &body);
-        }
+        map_here(y, inputs, parameters, &body);
     });
+}
+
+/// `map`, on the calling thread.
+pub(in crate::ops) fn map_here<const N: usize>(
+    y: &mut [f32],
+    inputs: [&[f32]; 2],
+    parameters: [&[f32]; N],
+    body: &impl Fn([f32; 2], [f32; N]) -> f32,
+) {
+    let channels = parameters[0].len();
+    for (row, y) in y.chunks_exact_mut(channels).enumerate() {
+        let inputs = inputs.map(|input| &input[row * channels..][..channels]);
+        map_row(y, inputs, parameters, body);
+    }
 }
 
 /// A function of its own: that its slices do not overlap is known of arguments only.
@@ -39,6 +55,20 @@ fn map_row<const N: usize>(
     for i in 0..n {
         y[i] = body([a[i], b[i]], std::array::from_fn(|k| parameters[k][i]));
     }
+}
+
+/// partial (chunks, 2, channels): of each chunk of rows, the sums of body(inputs[r, c], parameters[c]).
+pub(in crate::ops) fn sum_chunks<const N: usize>(
+    partial: &mut [f32],
+    chunk_rows: u32,
+    inputs: [&[f32]; 2],
+    parameters: [&[f32]; N],
+    body: impl Fn([f32; 2], [f32; N]) -> [f32; 2] + Sync,
+) {
+    let channels = parameters[0].len();
+    let [a, b] = inputs.map(|input| input.par_chunks(chunk_rows as usize * channels));
+    let chunks = a.zip(b).zip(partial.par_chunks_mut(2 * channels));
+    chunks.for_each(|((a, b), sums)| sum(sums, [a, b], parameters, &body));
 }
 
 /// sums (2, channels) = the sums over rows of body(inputs[r, c], parameters[c]); on the calling thread.

@@ -18,12 +18,24 @@ const EPSILON: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
 
 /// Where the mean and the variance come from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Mode {
     /// From the batch itself; the running statistics follow.
     Train,
+    /// As `Train`, where whoever made x has looked at its rows already.
+    Given(Partial),
     /// From the running statistics.
     Evaluate,
+}
+
+/// What whoever makes x can tell of it on the way.
+#[derive(Clone, Debug)]
+pub struct Partial {
+    /// (chunks, 2, channels) f32: of each chunk of rows, per channel, the mean and the sum of squared
+    /// differences from it.
+    pub chunks: Tensor,
+    /// Rows of each chunk but the last, which may have fewer.
+    pub chunk_rows: u32,
 }
 
 /// What a layer remembers of its batches, (channels) f32 each.
@@ -41,7 +53,8 @@ pub struct Norm {
     pub beta: Tensor,
     /// (2, channels) f32: mean, 1 / standard deviation.
     pub statistics: Tensor,
-    mode: Mode,
+    /// 1 / rows, or 0 where the statistics are constants: how much of them is due to one row.
+    pub(in crate::ops) inverse_rows: f32,
 }
 
 impl Norm {
@@ -63,15 +76,20 @@ impl Norm {
         }
         assert!(!x.is_empty(), "batch_norm: no rows to take the mean of");
         let statistics = Tensor::uninit(x.device(), Element::F32, [2, channels])?;
+        let inverse_rows = match mode {
+            Mode::Train | Mode::Given(_) => (x.len() as f32 / channels as f32).recip(),
+            Mode::Evaluate => 0.0,
+        };
         let norm = Norm {
             x: x.clone(),
             gamma: gamma.clone(),
             beta: beta.clone(),
             statistics,
-            mode,
+            inverse_rows,
         };
         match mode {
-            Mode::Train => norm.take_statistics_and_update(running)?,
+            Mode::Train => norm.combine(&norm.partial_statistics()?, running)?,
+            Mode::Given(partial) => norm.combine(&partial, running)?,
             Mode::Evaluate => x.device().launch(BatchNormRunning {
                 running_mean: running.mean.ptr(),
                 running_variance: running.variance.ptr(),
@@ -83,24 +101,31 @@ impl Norm {
         Ok(norm)
     }
 
-    fn take_statistics_and_update(&self, running: &Running) -> Result<()> {
-        let partial = self.partial()?;
-        let (rows, channels, chunk_rows) = (self.rows(), self.channels(), self.chunk_rows());
+    fn partial_statistics(&self) -> Result<Partial> {
+        let chunks = self.partial()?;
         self.x.device().launch(BatchNormStatistics {
             x: self.x.ptr(),
-            partial: partial.ptr(),
-            rows,
-            channels,
-            chunk_rows,
+            partial: chunks.ptr(),
+            rows: self.rows(),
+            channels: self.channels(),
+            chunk_rows: self.chunk_rows(),
         })?;
+        let chunk_rows = self.chunk_rows();
+        Ok(Partial { chunks, chunk_rows })
+    }
+
+    fn combine(&self, Partial { chunks, chunk_rows }: &Partial, running: &Running) -> Result<()> {
+        let count = self.rows().div_ceil(*chunk_rows) as usize;
+        let expected = &[count, 2, self.gamma.len()][..];
+        assert_eq!(chunks.dims(), expected, "batch_norm: {:?}", self.x);
         self.x.device().launch(BatchNormCombine {
-            partial: partial.ptr(),
+            partial: chunks.ptr(),
             statistics: self.statistics.ptr(),
             running_mean: running.mean.ptr(),
             running_variance: running.variance.ptr(),
-            rows,
-            channels,
-            chunk_rows,
+            rows: self.rows(),
+            channels: self.channels(),
+            chunk_rows: *chunk_rows,
             momentum: MOMENTUM,
             epsilon: EPSILON,
         })
@@ -112,9 +137,13 @@ impl Norm {
     pub(in crate::ops) fn rows(&self) -> u32 {
         u32::try_from(self.x.len() / self.gamma.len()).expect("fewer than 2^32 rows")
     }
-    /// 64 K elements where that is 128 to 1024 rows: enough chunks to fill a GPU, few beside their rows.
+    /// Rows that one block sums up, 256 threads of 8 channels: 8 rows to each thread, and up to 32 where
+    /// that leaves a thousand blocks, eight for each multiprocessor of an H100. At most 1024: their sums
+    /// are f32.
     pub(in crate::ops) fn chunk_rows(&self) -> u32 {
-        ((1 << 16) / self.channels()).clamp(128, 1024)
+        let abreast = 2048 / self.channels().min(256); // rows, of a block at a time
+        let rows_of_thread = self.x.len() as u64 / (2048 * 1024);
+        (abreast * rows_of_thread.clamp(8, 32) as u32).min(1024)
     }
     pub(in crate::ops) fn like_x(&self) -> Result<Tensor> {
         Tensor::uninit(self.x.device(), Element::Real, self.x.shape().clone())
@@ -124,13 +153,6 @@ impl Norm {
         let chunks = self.rows().div_ceil(self.chunk_rows()) as usize;
         let shape = [chunks, 2, self.gamma.len()];
         Tensor::uninit(self.x.device(), Element::F32, shape)
-    }
-    /// 1 / rows, or 0 where the statistics are constants.
-    pub(in crate::ops) fn inverse_rows(&self) -> f32 {
-        match self.mode {
-            Mode::Train => 1.0 / self.rows() as f32,
-            Mode::Evaluate => 0.0,
-        }
     }
 
     /// dgamma, dbeta.
@@ -165,7 +187,7 @@ impl Norm {
             dx: dx.ptr(),
             rows: self.rows(),
             channels: self.channels(),
-            inverse_rows: self.inverse_rows(),
+            inverse_rows: self.inverse_rows,
         })?;
         Ok(dx)
     }
