@@ -4,6 +4,8 @@ use super::{
     checkpoint::{self, Stamp},
     feed::Feed,
     log::{self, Log},
+    numbers::Numbers,
+    scalars::Scalars,
     schedule::Schedule,
     state,
     stop::Stop,
@@ -21,9 +23,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Steps whose losses are read together where reading one waits for the device.
-const PATIENCE: usize = 16;
-
 pub struct Trainer {
     pub device: Device,
     pub config: Config,
@@ -37,17 +36,16 @@ pub struct Trainer {
     velocities: Tensor,
     gradients: Tensor,
     segments: Segments,
-    /// Steps launched whose numbers were not looked at.
-    pending: Vec<Pending>,
-    /// How many those may be.
-    patience: usize,
+    scalars: Scalars,
+    rule: optimize::Step,
+    numbers: Numbers,
 }
 
-struct Pending {
+/// What a step's launches leave to be looked at.
+struct Made {
     loss: Tensor,
     /// f32 (2): the gradient's square, and how many of it are not finite.
     summary: Tensor,
-    numbers: log::Step,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +62,7 @@ impl Trainer {
         let peak = config.optimize.lr.at(config.schedule.batch);
         let network = Network::new(config);
         let params = Params::new(device, &network.layout, config.schedule.seed)?;
+        let scalars = Scalars::new(device)?;
         Ok(Trainer {
             device: device.clone(),
             config: config.clone(),
@@ -74,8 +73,9 @@ impl Trainer {
             velocities: params.zeros()?,
             gradients: params.zeros()?,
             segments: build::segments(device, &network.layout, &config.optimize)?,
-            pending: Vec::new(),
-            patience: if device.name() == "cpu" { 1 } else { PATIENCE },
+            rule: build::optimizer_step(&config.optimize, scalars.lr.clone()),
+            scalars,
+            numbers: Numbers::new(device)?,
             params,
             network,
         })
@@ -118,80 +118,66 @@ impl Trainer {
             let started = Instant::now();
             let why = stop.reason(self.step, 2 * step_took + saver.took);
             if let Some(why) = why {
-                self.settle(log)?;
+                self.numbers.settle(log)?;
                 self.save_last(checkpoints, log, &mut saver)?;
                 return Ok(Outcome::Stopped(why));
             }
             self.train_step(&mut feed, log)?;
             if saver.is_due(self.step) && self.step < end {
-                self.settle(log)?;
+                self.numbers.settle(log)?;
                 self.save(checkpoints, log, &mut saver);
             }
             step_took = started.elapsed();
         }
-        self.settle(log)?;
+        self.numbers.settle(log)?;
         self.save_last(checkpoints, log, &mut saver)?;
         Ok(Outcome::Done)
     }
 
     fn train_step(&mut self, feed: &mut Feed, log: &mut Log) -> Result<()> {
-        let fed = feed.batch()?;
+        let fed = feed.fetch()?;
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
+        self.scalars.set(fed.epoch, lr)?;
+        let made = self.launch(feed)?;
+        self.step += 1;
+        let step = log::Step {
+            step: self.step,
+            epoch: fed.epoch,
+            loss: f32::NAN,
+            lr,
+            gradient_norm: f64::NAN,
+            images: fed.images,
+            wait: fed.wait,
+        };
+        self.numbers.add(&made.loss, &made.summary, step)?;
+        let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
+        if self.numbers.is_full() || line_is_due {
+            self.numbers.settle(log)?;
+        }
+        Ok(())
+    }
+
+    /// A whole step on the device, from the images fetched to the weights moved. The same launches with
+    /// the same numbers in every step: what differs is read from `scalars` and the feed's memory.
+    fn launch(&mut self, feed: &Feed) -> Result<Made> {
+        let batch = feed.batch(&self.scalars.epoch)?;
         let mut pass = Pass::train(&self.params);
-        let loss = self.network.method.loss(&mut pass, &fed.batch)?;
+        let loss = self.network.method.loss(&mut pass, &batch)?;
         pass.backward(&loss, &self.gradients)?;
         let summary = optimize::step(
             &self.params.values,
             &self.gradients,
             &self.velocities,
             &self.segments,
-            &build::optimizer_step(&self.config.optimize, lr),
+            &self.rule,
         )?;
         self.params.refresh()?;
         self.network.method.after_step(&self.params)?;
-        self.step += 1;
-        self.pending.push(Pending {
+        Ok(Made {
             loss: loss.value,
             summary,
-            numbers: log::Step {
-                step: self.step,
-                epoch: fed.epoch,
-                loss: f32::NAN,
-                lr,
-                gradient_norm: f64::NAN,
-                images: fed.batch.images,
-                wait: fed.wait,
-            },
-        });
-        let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
-        if self.pending.len() >= self.patience || line_is_due {
-            self.settle(log)?;
-        }
-        Ok(())
-    }
-
-    /// Looks at the numbers of the steps launched, in order. The first that is no number is an error:
-    /// nothing was saved since.
-    fn settle(&mut self, log: &mut Log) -> Result<()> {
-        for Pending {
-            loss,
-            summary,
-            mut numbers,
-        } in self.pending.drain(..)
-        {
-            let (loss, summary) = (loss.item()?, summary.to_vec()?);
-            numbers.loss = loss;
-            numbers.gradient_norm = (summary[0] as f64).sqrt();
-            if !loss.is_finite() || summary[1] > 0.0 || !numbers.gradient_norm.is_finite() {
-                return Err(Error::Numeric(format!(
-                    "step {}: loss {loss}, gradient norm {}, {} of the gradient's numbers are not finite\n  the last checkpoint is from before; try a lower --lr, a longer warm-up, or images without constant ones",
-                    numbers.step, numbers.gradient_norm, summary[1]
-                )));
-            }
-            log.step(&numbers);
-        }
-        Ok(())
+        })
     }
 
     /// A disk that is full stops nothing: the checkpoint before is still there, and the next interval
