@@ -1,6 +1,8 @@
 //! CUDA through cudarc's driver API: one context, one stream, and the cubins the build embedded. The
 //! driver's library is loaded when a device is opened, so the binary needs none to start.
-use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real};
+mod graph;
+
+use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real, graph::Executable};
 use crate::{Error, Result};
 use cudarc::driver::{result, sys};
 use std::{
@@ -201,6 +203,9 @@ impl Driver for Cuda {
         // SAFETY: the stream is ours and alive.
         unsafe { result::stream::synchronize(self.stream) }
             .map_err(|e| self.failed("synchronize", e))
+    }
+    fn graph(&self, launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
+        self.instantiate(launches).map(Some)
     }
 }
 

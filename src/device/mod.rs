@@ -10,6 +10,7 @@ mod cpu;
 mod cuda;
 #[cfg(all(feature = "emulator", emulated_kernels))]
 mod emulator;
+mod graph;
 mod host;
 mod images;
 mod kernel;
@@ -20,13 +21,18 @@ mod null;
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
 pub use emulator::Options as EmulatorOptions;
+pub use graph::Graph;
+use graph::{Executable, Recording};
 pub use host::Host;
 pub use images::{IMAGES, Image, USAGE, Usage};
 pub use kernel::{Arch, Entry, Grid, Kernel, KernelInfo, Packed, Parameters, Ptr, Real, kernels};
 pub use matmul::{Matrix, MatrixMut, host_matmul};
 pub use memory::MemoryUse;
 use memory::Pool;
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::AddAssign,
+    sync::{Arc, Mutex},
+};
 
 /// One kernel over one grid.
 pub(crate) struct Launch<'a> {
@@ -48,6 +54,11 @@ pub(crate) trait Driver: Send + Sync {
     fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()>;
     fn launch(&self, launch: &Launch) -> Result<()>;
     fn synchronize(&self) -> Result<()>;
+    /// Makes one thing of all that `launches` launches, running none of it; `None` where that gains
+    /// nothing.
+    fn graph(&self, _launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
+        Ok(None)
+    }
     /// Whether freed memory may be handed out again; no where its edges are being watched.
     fn pools(&self) -> bool {
         true
@@ -63,6 +74,8 @@ struct Inner {
     arch: Arch,
     pool: Mutex<Pool>,
     work: Mutex<Work>,
+    /// While a graph is captured.
+    recording: Mutex<Option<Recording>>,
 }
 
 /// What was launched so far, as the kernels' own cost functions say.
@@ -71,6 +84,14 @@ pub struct Work {
     pub launches: u64,
     pub bytes: u64,
     pub flops: u64,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, more: Work) {
+        self.launches += more.launches;
+        self.bytes += more.bytes;
+        self.flops += more.flops;
+    }
 }
 
 impl Device {
@@ -112,6 +133,7 @@ impl Device {
             arch,
             pool,
             work,
+            recording: Mutex::default(),
         }))
     }
 
@@ -142,31 +164,39 @@ impl Device {
         })
     }
     pub(crate) fn upload(&self, to: Ptr, from: &[u8]) -> Result<()> {
+        self.refuse_in_capture("upload")?;
         self.0.driver.upload(to, from)
     }
     pub(crate) fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()> {
+        self.refuse_in_capture("download")?;
         self.0.driver.download(from, to)
     }
-    /// Runs `kernel` after all that was launched before it. An empty grid is no launch.
+    /// Runs `kernel` after all that was launched before it, or records it for the graph being captured. An
+    /// empty grid is no launch.
     pub fn launch<K: Kernel>(&self, kernel: K) -> Result<()> {
         let grid = kernel.grid(self.arch());
         if grid.is_empty() {
             return Ok(());
         }
-        let (bytes, flops) = (kernel.bytes(self.real()), kernel.flops());
-        let mut work = self.0.work.lock().unwrap();
-        work.launches += 1;
-        work.bytes += bytes;
-        work.flops += flops;
-        drop(work);
-        let twin = |host: &Host| kernel.on_cpu(host);
-        let params = kernel.pack();
-        self.0.driver.launch(&Launch {
-            kernel: K::INFO,
-            grid,
-            params: &params,
-            twin: &twin,
-        })
+        let work = Work {
+            launches: 1,
+            bytes: kernel.bytes(self.real()),
+            flops: kernel.flops(),
+        };
+        let run = move |driver: &dyn Driver| {
+            driver.launch(&Launch {
+                kernel: K::INFO,
+                grid,
+                params: &kernel.pack(),
+                twin: &|host| kernel.on_cpu(host),
+            })
+        };
+        if let Some(recording) = &mut *self.0.recording.lock().unwrap() {
+            recording.add(work, Box::new(run));
+            return Ok(());
+        }
+        *self.0.work.lock().unwrap() += work;
+        run(&*self.0.driver)
     }
     pub fn synchronize(&self) -> Result<()> {
         self.0.driver.synchronize()

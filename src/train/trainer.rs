@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     Device, Error, Result, Tensor,
-    config::{Config, Every},
+    config::{self, Config, Every},
     data::{Dataset, sampler::steps_per_epoch},
+    device::Graph,
     nn::{Params, Pass},
     ops::optimize::{self, Segments},
 };
@@ -41,7 +42,20 @@ pub struct Trainer {
     numbers: Numbers,
 }
 
-/// What a step's launches leave to be looked at.
+/// Steps launched one by one before one is captured: what is made when it is first needed is made then,
+/// and the pool has a step's memory to give to the graph.
+const WARM_UP: u32 = 2;
+
+/// How steps are launched: each anew, or captured once and replayed.
+struct Steps {
+    captures: bool,
+    /// One by one.
+    launched: u32,
+    captured: Option<(Made, Graph)>,
+}
+
+/// What a step's launches leave to be looked at, until the next step.
+#[derive(Clone)]
 struct Made {
     loss: Tensor,
     /// f32 (2): the gradient's square, and how many of it are not finite.
@@ -111,6 +125,7 @@ impl Trainer {
     pub fn run(&mut self, checkpoints: &Path, log: &mut Log, stop: &Stop) -> Result<Outcome> {
         let end = self.schedule.steps;
         let mut feed = Feed::start(&self.device, &self.dataset, &self.config, self.step, end)?;
+        let mut steps = Steps::new(self.captures());
         let mut saver = Saver::new(self.config.output.checkpoint_every);
         let mut step_took = Duration::ZERO;
         log.begin();
@@ -122,7 +137,7 @@ impl Trainer {
                 self.save_last(checkpoints, log, &mut saver)?;
                 return Ok(Outcome::Stopped(why));
             }
-            self.train_step(&mut feed, log)?;
+            self.train_step(&mut feed, &mut steps, log)?;
             if saver.is_due(self.step) && self.step < end {
                 self.numbers.settle(log)?;
                 self.save(checkpoints, log, &mut saver);
@@ -134,12 +149,12 @@ impl Trainer {
         Ok(Outcome::Done)
     }
 
-    fn train_step(&mut self, feed: &mut Feed, log: &mut Log) -> Result<()> {
+    fn train_step(&mut self, feed: &mut Feed, steps: &mut Steps, log: &mut Log) -> Result<()> {
         let fed = feed.fetch()?;
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
         self.scalars.set(fed.epoch, lr)?;
-        let made = self.launch(feed)?;
+        let made = self.advance(feed, steps)?;
         self.step += 1;
         let step = log::Step {
             step: self.step,
@@ -156,6 +171,28 @@ impl Trainer {
             self.numbers.settle(log)?;
         }
         Ok(())
+    }
+
+    fn captures(&self) -> bool {
+        match self.config.engine.graph {
+            config::Graph::Auto => self.device.name().starts_with("cuda"),
+            config::Graph::On => true,
+            config::Graph::Off => false,
+        }
+    }
+
+    fn advance(&mut self, feed: &Feed, steps: &mut Steps) -> Result<Made> {
+        if steps.captured.is_none() && steps.captures && steps.launched >= WARM_UP {
+            let device = self.device.clone();
+            steps.captured = Some(device.capture(|| self.launch(feed))?);
+        }
+        match &steps.captured {
+            Some((made, graph)) => graph.replay().map(|()| made.clone()),
+            None => {
+                steps.launched += 1;
+                self.launch(feed)
+            }
+        }
     }
 
     /// A whole step on the device, from the images fetched to the weights moved. The same launches with
@@ -218,6 +255,16 @@ impl Trainer {
         checkpoint::write(checkpoints, &stamp, &state, self.config.output.keep)?;
         saver.took = started.elapsed();
         Ok(())
+    }
+}
+
+impl Steps {
+    fn new(captures: bool) -> Steps {
+        Steps {
+            captures,
+            launched: 0,
+            captured: None,
+        }
     }
 }
 
