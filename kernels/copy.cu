@@ -9,16 +9,16 @@ KERNEL(copy, Copy) {
 }
 
 // x (n) f32, y (n) real: rounds to nearest even.
-struct ToReal { const float* x; real* y; u64 n; };
+struct CopyToReal { const float* x; real* y; u64 n; };
 
-KERNEL(copy_to_real, ToReal) {
+KERNEL(copy_to_real, CopyToReal) {
   for (u64 i = thread_index(); i < p.n; i += thread_count()) p.y[i] = to_real(p.x[i]);
 }
 
 // x (n) real, y (n) f32: exact.
-struct FromReal { const real* x; float* y; u64 n; };
+struct CopyFromReal { const real* x; float* y; u64 n; };
 
-KERNEL(copy_from_real, FromReal) {
+KERNEL(copy_from_real, CopyFromReal) {
   for (u64 i = thread_index(); i < p.n; i += thread_count()) p.y[i] = to_float(p.x[i]);
 }
 

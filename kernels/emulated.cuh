@@ -96,6 +96,8 @@ void emulated_yield();  // a place where another thread may run; the schedule de
   }                                                       \
   static void body_##name(const Params& p)
 
+#define KERNEL_BF16(name, Params, max_threads) KERNEL_BOUNDS(name, Params, max_threads)
+
 inline void emulated_bounds(u32 max_threads, Site site) {
   if (blockDim.x * blockDim.y * blockDim.z > max_threads) emulated_fail("more threads than its bounds allow", site);
 }

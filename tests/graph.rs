@@ -19,7 +19,7 @@ use std::{fs, path::Path, sync::Arc};
 /// Of the same launches, at the same addresses.
 fn devices() -> Vec<Device> {
     let mut devices = vec![Device::cpu()];
-    devices.extend(Device::emulated(Real::Bf16));
+    devices.extend(Device::emulated(Real::Bf16, 80));
     devices.extend(match std::env::var("SELFSAME_DEVICE").as_deref() {
         Ok("cuda") => Some(Device::cuda(0, Real::Bf16).unwrap()),
         _ => None,

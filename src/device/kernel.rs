@@ -1,6 +1,6 @@
 //! A kernel, as the host sees it: the struct of its parameters, which also knows its grid, what it
 //! costs, and its definition in Rust.
-use super::host::Host;
+use super::{host::Host, tensor_map::TensorMap};
 use smallvec::SmallVec;
 
 /// An address in device memory; 8 bytes on every device.
@@ -62,18 +62,29 @@ pub struct KernelInfo {
     pub name: &'static str,
     /// The `.cu` file it stands in, without suffix: its op.
     pub file: &'static str,
-    /// Its host builds (f32, bf16), with feature `emulator` and a C++ compiler.
-    pub emulated: Option<[Entry; 2]>,
+    /// Its host builds for f32 and for bf16, with feature `emulator` and a C++ compiler, where it exists
+    /// for that number type.
+    pub emulated: [Option<Entry>; 2],
 }
 
 /// Implemented by `build.rs` for each parameter struct in `kernels/`.
 pub trait Parameters: Copy + std::fmt::Debug + Send + Sync + 'static {
+    /// The kernel that bears the struct's name.
     const INFO: &'static KernelInfo;
     fn pack(&self) -> Packed;
 }
 
 /// Implemented at the foot of each op: what a launch with these parameters means and costs.
 pub trait Kernel: Parameters {
+    /// Which of the kernels that take this struct: a pure function of shape and arch, as `grid` is, and of
+    /// one mind with it.
+    fn kernel(&self, _: Arch) -> &'static KernelInfo {
+        Self::INFO
+    }
+    /// What that kernel reads and writes through the copy engine, in the order it declares them.
+    fn maps(&self, _: Arch) -> Vec<TensorMap> {
+        Vec::new()
+    }
     /// Blocks and threads: a pure function of shape and arch, with reasons beside its constants.
     fn grid(&self, arch: Arch) -> Grid;
     /// Fewest bytes through device memory.

@@ -17,6 +17,7 @@ mod kernel;
 mod matmul;
 mod memory;
 mod null;
+mod tensor_map;
 
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
@@ -33,12 +34,13 @@ use std::{
     ops::AddAssign,
     sync::{Arc, Mutex},
 };
+pub use tensor_map::{Encoded, Swizzle, TensorMap, Window};
 
 /// One kernel over one grid.
 pub(crate) struct Launch<'a> {
     pub kernel: &'static KernelInfo,
     pub grid: Grid,
-    /// The bytes of its one parameter struct.
+    /// The bytes of its one parameter: encoded tensor maps, if it takes any, then its struct.
     pub params: &'a [u8],
     /// Its definition in Rust, applied to the same parameters.
     pub twin: &'a dyn Fn(&Host),
@@ -54,6 +56,10 @@ pub(crate) trait Driver: Send + Sync {
     fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()>;
     fn launch(&self, launch: &Launch) -> Result<()>;
     fn synchronize(&self) -> Result<()>;
+    /// A tensor map as the device's copy engine reads it; asked for only where `arch` has one.
+    fn tensor_map(&self, _: &TensorMap) -> Result<Encoded> {
+        unreachable!("{} has no copy engine", self.name())
+    }
     /// Makes one thing of all that `launches` launches, running none of it; `None` where that gains
     /// nothing.
     fn graph(&self, _launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
@@ -104,14 +110,16 @@ impl Device {
     pub fn cuda(ordinal: usize, real: Real) -> Result<Device> {
         Ok(Device::new(Box::new(cuda::Cuda::open(ordinal, real)?)))
     }
-    /// The emulator: the `.cu` sources themselves on the host. Fails with [`Error::Environment`](crate::Error::Environment) where
-    /// the build left it out.
-    pub fn emulated(real: Real) -> Result<Device> {
+    /// The emulator: the `.cu` sources themselves on the host, those meant for GPUs of compute capability
+    /// `compute` / 10. Fails with [`Error::Environment`](crate::Error::Environment) where the build left it out.
+    pub fn emulated(real: Real, compute: u32) -> Result<Device> {
         #[cfg(all(feature = "emulator", emulated_kernels))]
-        return Ok(Device::new(Box::new(emulator::Emulated::new(real))));
+        return Ok(Device::new(Box::new(emulator::Emulated::new(
+            real, compute,
+        ))));
         #[cfg(not(all(feature = "emulator", emulated_kernels)))]
         Err(crate::Error::Environment(format!(
-            "no emulator ({}) in this build: build with --features emulator where a C++17 compiler is installed",
+            "no emulator ({}, sm_{compute}) in this build: build with --features emulator where a C++17 compiler is installed",
             real.name()
         )))
     }
@@ -183,14 +191,7 @@ impl Device {
             bytes: kernel.bytes(self.real()),
             flops: kernel.flops(),
         };
-        let run = move |driver: &dyn Driver| {
-            driver.launch(&Launch {
-                kernel: K::INFO,
-                grid,
-                params: &kernel.pack(),
-                twin: &|host| kernel.on_cpu(host),
-            })
-        };
+        let run = move |driver: &dyn Driver| run(driver, &kernel, grid);
         if let Some(recording) = &mut *self.0.recording.lock().unwrap() {
             recording.add(work, Box::new(run));
             return Ok(());
@@ -201,6 +202,21 @@ impl Device {
     pub fn synchronize(&self) -> Result<()> {
         self.0.driver.synchronize()
     }
+}
+
+fn run<K: Kernel>(driver: &dyn Driver, kernel: &K, grid: Grid) -> Result<()> {
+    let mut params = Packed::new();
+    for map in kernel.maps(driver.arch()) {
+        let encoded = driver.tensor_map(&map)?;
+        params.extend(encoded.iter().flat_map(|word| word.to_ne_bytes()));
+    }
+    params.extend_from_slice(&kernel.pack());
+    driver.launch(&Launch {
+        kernel: kernel.kernel(driver.arch()),
+        grid,
+        params: &params,
+        twin: &|host| kernel.on_cpu(host),
+    })
 }
 
 /// Device memory, handed back (in stream order) when dropped.

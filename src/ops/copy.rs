@@ -4,7 +4,7 @@ use crate::{
     Result, Tensor,
     device::{
         Arch, Device, Grid, Host, Kernel, Ptr, Real,
-        kernels::{Copy, Fill, FromReal, ToReal},
+        kernels::{Copy, CopyFromReal, CopyToReal, Fill},
     },
     shape::Shape,
     tensor::Element,
@@ -29,12 +29,12 @@ pub fn copy(x: &Tensor, y: &Tensor) -> Result<()> {
                 n,
             })
         }
-        (Element::F32, Element::Real) => device.launch(ToReal {
+        (Element::F32, Element::Real) => device.launch(CopyToReal {
             x: x.ptr(),
             y: y.ptr(),
             n,
         }),
-        (Element::Real, Element::F32) => device.launch(FromReal {
+        (Element::Real, Element::F32) => device.launch(CopyFromReal {
             x: x.ptr(),
             y: y.ptr(),
             n,
@@ -98,7 +98,7 @@ impl Kernel for Copy {
     }
 }
 
-impl Kernel for ToReal {
+impl Kernel for CopyToReal {
     fn grid(&self, _: Arch) -> Grid {
         Grid::elements(self.n)
     }
@@ -110,7 +110,7 @@ impl Kernel for ToReal {
     }
 }
 
-impl Kernel for FromReal {
+impl Kernel for CopyFromReal {
     fn grid(&self, _: Arch) -> Grid {
         Grid::elements(self.n)
     }

@@ -10,9 +10,10 @@ static OTHERS: LazyLock<Vec<Device>> =
         Ok("cuda") => [Real::F32, Real::Bf16]
             .map(|real| Device::cuda(0, real).unwrap())
             .into(),
-        _ => [Real::F32, Real::Bf16]
+        // Each generation of GPUs has kernels of its own, for bf16.
+        _ => [(Real::F32, 80), (Real::Bf16, 80), (Real::Bf16, 90)]
             .into_iter()
-            .filter_map(|real| Device::emulated(real).ok())
+            .filter_map(|(real, compute)| Device::emulated(real, compute).ok())
             .collect(),
     });
 static CPU: LazyLock<Device> = LazyLock::new(Device::cpu);
@@ -74,9 +75,10 @@ pub fn conform_within(
         assert_eq!(found.len(), expected.len());
         for (output, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let what = format!(
-                "output {output} on {} ({})",
+                "output {output} on {} ({}, sm_{})",
                 device.name(),
-                device.real().name()
+                device.real().name(),
+                device.arch().compute
             );
             assert_close(&what, found, expected, tolerance);
         }

@@ -1,5 +1,6 @@
 //! Reads the parameter structs of a kernel file and writes their Rust twins, so that the two can never
-//! differ: `struct Name { const real* x; u32 rows, cols; };` then `KERNEL(kernel, Name)`.
+//! differ: `struct Name { const real* x; u32 rows, cols; };` then `KERNEL(name, Name)`. Several kernels may
+//! take one struct: `KERNEL_BF16(name_mma, Name, threads)` becomes `Name::MMA` beside `Name::INFO`.
 use std::{
     fmt::Write,
     fs,
@@ -15,10 +16,17 @@ pub struct File {
 
 struct Struct {
     name: String,
-    kernel: String,
+    /// Those that take it; the first bears its name.
+    kernels: Vec<Declared>,
     comment: Vec<String>,
     /// Or why they are no parameters: a struct that no kernel takes is the file's own affair.
     fields: Result<Vec<Field>, String>,
+}
+
+struct Declared {
+    name: String,
+    /// The macro: `KERNEL`, `KERNEL_BOUNDS`, `KERNEL_BF16`, `KERNEL_MAPS`.
+    form: String,
 }
 
 struct Field {
@@ -50,33 +58,32 @@ pub fn parse(path: &Path) -> File {
             comment.reverse();
             structs.push(Struct {
                 name: name.trim().to_string(),
-                kernel: String::new(),
+                kernels: Vec::new(),
                 comment,
                 fields: parse_fields(fields),
             });
         }
-        if let Some(rest) = line.strip_prefix("KERNEL") {
-            let arguments = rest
-                [rest.find('(').unwrap_or_else(|| fail("KERNEL without `(`")) + 1..]
-                .split(')')
-                .next()
-                .unwrap()
-                .split(',')
-                .map(str::trim)
-                .collect::<Vec<_>>();
-            let [kernel, params, ..] = arguments[..] else {
-                fail("KERNEL takes a kernel and its struct")
-            };
+        if line.starts_with("KERNEL") {
+            let (kernel, params) = parse_kernel(line).unwrap_or_else(|why| fail(why));
             match structs.iter_mut().find(|s| s.name == params) {
-                Some(found) => found.kernel = kernel.to_string(),
-                None => fail(&format!("{kernel}: {params} is not declared above it")),
+                Some(found) => found.kernels.push(kernel),
+                None => fail(&format!(
+                    "{}: {params} is not declared above it",
+                    kernel.name
+                )),
             }
         }
     }
-    structs.retain(|s| !s.kernel.is_empty());
+    structs.retain(|s| !s.kernels.is_empty());
     for s in &structs {
         if let Err(why) = &s.fields {
             fail(&format!("{}: {why}", s.name));
+        }
+        if let Some(odd) = s.kernels.iter().find(|k| s.variant(k).is_none()) {
+            fail(&format!(
+                "{} takes {}: one name begins as the other",
+                odd.name, s.name
+            ));
         }
     }
     let name = path.file_stem().unwrap().to_str().unwrap().to_string();
@@ -85,6 +92,20 @@ pub fn parse(path: &Path) -> File {
         name,
         structs,
     }
+}
+
+/// `KERNEL(kernel, Params) {`, and its longer forms.
+fn parse_kernel(line: &str) -> Result<(Declared, &str), &'static str> {
+    let (form, rest) = line.split_once('(').ok_or("KERNEL without `(`")?;
+    let mut arguments = rest.split([',', ')']).map(str::trim);
+    let (Some(kernel), Some(params)) = (arguments.next(), arguments.next()) else {
+        return Err("KERNEL takes a kernel and its struct");
+    };
+    let declared = Declared {
+        name: kernel.into(),
+        form: form.into(),
+    };
+    Ok((declared, params))
 }
 
 fn parse_fields(text: &str) -> Result<Vec<Field>, String> {
@@ -138,6 +159,26 @@ impl Struct {
     fn fields(&self) -> &[Field] {
         self.fields.as_deref().expect("checked by `parse`")
     }
+    /// What `kernel` adds to the struct's own name: `matmul_mma_128x64` of `Matmul` is `mma_128x64`.
+    fn variant<'a>(&self, kernel: &'a Declared) -> Option<&'a str> {
+        let mut rest = kernel.name.chars();
+        for (i, letter) in self.name.chars().enumerate() {
+            if letter.is_uppercase() && i > 0 && rest.next() != Some('_') {
+                return None;
+            }
+            if rest.next() != Some(letter.to_ascii_lowercase()) {
+                return None;
+            }
+        }
+        Some(rest.as_str().trim_start_matches('_'))
+    }
+    /// The Rust constant that names `kernel`.
+    fn constant(&self, kernel: &Declared) -> String {
+        match self.variant(kernel).expect("checked by `parse`") {
+            "" => "INFO".into(),
+            variant => variant.to_uppercase(),
+        }
+    }
     fn bytes(&self) -> usize {
         let end = self.fields().last().map_or(0, |f| f.offset + f.bytes);
         let align = self.fields().iter().map(|f| f.bytes).max().unwrap_or(1);
@@ -178,10 +219,11 @@ pub fn rust(files: &[File], host: bool) -> String {
         for line in &s.comment {
             writeln!(text, "/// {line}").unwrap();
         }
+        let kernels: Vec<String> = s.kernels.iter().map(|k| format!("`{}`", k.name)).collect();
         writeln!(
             text,
-            "///\n/// Parameters of `{}` (`{}`).",
-            s.kernel,
+            "///\n/// Parameters of {} (`{}`).",
+            kernels.join(", "),
             file.path.display()
         )
         .unwrap();
@@ -204,24 +246,33 @@ pub fn rust(files: &[File], host: bool) -> String {
     }
     text.push_str("/// Every kernel of `kernels/`.\npub static ALL: &[&KernelInfo] = &[\n");
     for s in files.iter().flat_map(|f| &f.structs) {
-        writeln!(text, "    {}::INFO,", s.name).unwrap();
+        for kernel in &s.kernels {
+            writeln!(text, "    {}::{},", s.name, s.constant(kernel)).unwrap();
+        }
     }
     text.push_str("];\n");
     text
 }
 
 fn write_parameters(text: &mut String, file: &File, s: &Struct, host: bool) {
-    let (name, kernel) = (&s.name, &s.kernel);
-    if host {
-        writeln!(text, "unsafe extern \"C\" {{ fn emulated_f32_{kernel}(params: *const u8); fn emulated_bf16_{kernel}(params: *const u8); }}").unwrap();
+    let name = &s.name;
+    let mut variants = String::new();
+    for kernel in &s.kernels {
+        let info = write_info(text, file, kernel, host);
+        match s.constant(kernel).as_str() {
+            "INFO" => writeln!(
+                text,
+                "impl Parameters for {name} {{\n    const INFO: &'static KernelInfo = &{info};"
+            )
+            .unwrap(),
+            constant => writeln!(
+                variants,
+                "    /// `{}`\n    pub const {constant}: &'static KernelInfo = &{info};",
+                kernel.name
+            )
+            .unwrap(),
+        }
     }
-    let entries = if host {
-        format!("Some([emulated_f32_{kernel}, emulated_bf16_{kernel}])")
-    } else {
-        "None".into()
-    };
-    writeln!(text, "impl Parameters for {name} {{").unwrap();
-    writeln!(text, "    const INFO: &'static KernelInfo = &KernelInfo {{ name: {kernel:?}, file: {:?}, emulated: {entries} }};", file.name).unwrap();
     writeln!(
         text,
         "    fn pack(&self) -> Packed {{\n        let mut packed = Packed::from_elem(0, {});",
@@ -243,4 +294,31 @@ fn write_parameters(text: &mut String, file: &File, s: &Struct, host: bool) {
         .unwrap();
     }
     text.push_str("        packed\n    }\n}\n");
+    if !variants.is_empty() {
+        writeln!(
+            text,
+            "/// The other kernels that take it.\nimpl {name} {{\n{variants}}}"
+        )
+        .unwrap();
+    }
+}
+
+/// Declares a kernel's host builds; returns its `KernelInfo`.
+fn write_info(text: &mut String, file: &File, kernel: &Declared, host: bool) -> String {
+    let (name, file) = (&kernel.name, &file.name);
+    let both = ["KERNEL", "KERNEL_BOUNDS"].contains(&kernel.form.as_str());
+    let mut entry = |real: &str, exists: bool| {
+        if !(host && exists) {
+            return "None".to_string();
+        }
+        let symbol = format!("emulated_{real}_{name}");
+        writeln!(
+            text,
+            "unsafe extern \"C\" {{ fn {symbol}(params: *const u8); }}"
+        )
+        .unwrap();
+        format!("Some({symbol})")
+    };
+    let (f32, bf16) = (entry("f32", both), entry("bf16", true));
+    format!("KernelInfo {{ name: {name:?}, file: {file:?}, emulated: [{f32}, {bf16}] }}")
 }

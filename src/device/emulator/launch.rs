@@ -29,6 +29,8 @@ pub struct Options {
     pub patience: Duration,
     /// Whether every access is checked for bounds and races, which takes two to eight times as long.
     pub check: bool,
+    /// The compute capability, times ten, of the GPU it stands for: 80 or 90. Each has kernels of its own.
+    pub compute: u32,
 }
 
 impl Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             workers: 1,
             patience: Duration::from_secs(20),
             check: true,
+            compute: 80,
         }
     }
 }

@@ -11,7 +11,8 @@
 //! `SELFSAME_EMULATOR=plain`, when building, leaves that out.
 //!
 //! `launch` runs blocks on workers; a `worker` switches between fibers as its `block` says; `block`,
-//! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call.
+//! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call, with
+//! `copies` (asynchronous ones) and `matrix` (tensor cores) for the verbs of kernels/ptx.cuh.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("feature `emulator` handles signals of x86-64 Linux only");
 
@@ -19,10 +20,12 @@ mod access;
 mod barrier;
 mod block;
 mod clocks;
+mod copies;
 mod fault;
 mod fiber;
 mod hooks;
 mod launch;
+mod matrix;
 mod memory;
 mod planted;
 mod race;
@@ -53,7 +56,7 @@ pub(super) struct Emulated {
 impl Emulated {
     /// Fresh seeds for each launch from `SELFSAME_SEED` on, `SELFSAME_EMULATOR_WORKERS` threads, and no
     /// checks with `SELFSAME_EMULATOR=plain`.
-    pub fn new(real: Real) -> Emulated {
+    pub fn new(real: Real, compute: u32) -> Emulated {
         let default = Options::default();
         Emulated::with(
             real,
@@ -61,6 +64,7 @@ impl Emulated {
                 seed: variable("SELFSAME_SEED").unwrap_or(default.seed),
                 workers: variable("SELFSAME_EMULATOR_WORKERS").unwrap_or(default.workers),
                 check: env::var("SELFSAME_EMULATOR").as_deref() != Ok("plain"),
+                compute,
                 ..default
             },
         )
@@ -95,10 +99,10 @@ impl Driver for Emulated {
     fn name(&self) -> String {
         "emulated".into()
     }
-    /// The oldest architecture the kernels are written for, and as small as a GPU gets.
+    /// As small as a GPU gets.
     fn arch(&self) -> Arch {
         Arch {
-            compute: 80,
+            compute: self.options.compute,
             multiprocessors: 1,
             real: self.real,
         }
@@ -137,12 +141,14 @@ impl Driver for Emulated {
 
     fn launch(&self, launch: &Launch) -> Result<()> {
         let kernel = launch.kernel.name;
-        let Some([f32, bf16]) = launch.kernel.emulated else {
-            return Err(self.error(kernel, "it was not compiled for the host".into()));
-        };
+        let [f32, bf16] = launch.kernel.emulated;
         let entry = match self.real {
             Real::F32 => f32,
             Real::Bf16 => bf16,
+        };
+        let Some(entry) = entry else {
+            let why = format!("it was not compiled for the host and {}", self.real.name());
+            return Err(self.error(kernel, why));
         };
         let seed = self
             .options
