@@ -1,11 +1,13 @@
 //! CUDA through cudarc's driver API: one context, one stream, and the cubins the build embedded. The
 //! driver's library is loaded when a device is opened, so the binary needs none to start.
+mod event;
 mod graph;
 mod staging;
 
-use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real, graph::Executable};
+use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real, graph::Executable, trace::Moment};
 use crate::{Error, Result};
 use cudarc::driver::{result, sys};
+pub(crate) use event::Event;
 use staging::Staging;
 use std::{
     collections::HashMap,
@@ -219,6 +221,9 @@ impl Driver for Cuda {
         // SAFETY: the stream is ours and alive.
         unsafe { result::stream::synchronize(self.stream) }
             .map_err(|e| self.failed("synchronize", e))
+    }
+    fn moment(&self) -> Result<Moment> {
+        self.event().map(Moment::Event)
     }
     fn graph(&self, launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
         self.instantiate(launches).map(Some)

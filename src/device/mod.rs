@@ -18,6 +18,7 @@ mod matmul;
 mod memory;
 mod null;
 mod tensor_map;
+mod trace;
 
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
@@ -35,6 +36,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 pub use tensor_map::{Encoded, Swizzle, TensorMap, Window};
+pub use trace::{Ceilings, Timed, Trace};
+use trace::{Moment, Tracer};
 
 /// One kernel over one grid.
 pub(crate) struct Launch<'a> {
@@ -65,6 +68,10 @@ pub(crate) trait Driver: Send + Sync {
     fn graph(&self, _launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
         Ok(None)
     }
+    /// After all that was launched before.
+    fn moment(&self) -> Result<Moment> {
+        Ok(Moment::now())
+    }
     /// Whether freed memory may be handed out again; no where its edges are being watched.
     fn pools(&self) -> bool {
         true
@@ -82,6 +89,8 @@ struct Inner {
     work: Mutex<Work>,
     /// While a graph is captured.
     recording: Mutex<Option<Recording>>,
+    /// While launches are timed.
+    tracer: Mutex<Option<Tracer>>,
 }
 
 /// What was launched so far, as the kernels' own cost functions say.
@@ -142,6 +151,7 @@ impl Device {
             pool,
             work,
             recording: Mutex::default(),
+            tracer: Mutex::default(),
         }))
     }
 
@@ -197,7 +207,11 @@ impl Device {
             return Ok(());
         }
         *self.0.work.lock().unwrap() += work;
-        run(&*self.0.driver)
+        let driver = &*self.0.driver;
+        if let Some(tracer) = &mut *self.0.tracer.lock().unwrap() {
+            return tracer.time(driver, kernel.kernel(self.arch()), work, run);
+        }
+        run(driver)
     }
     pub fn synchronize(&self) -> Result<()> {
         self.0.driver.synchronize()

@@ -175,6 +175,7 @@ impl Trainer {
 
     fn captures(&self) -> bool {
         match self.config.engine.graph {
+            _ if self.device.is_tracing() => false, // a trace is of launches
             config::Graph::Auto => self.device.name().starts_with("cuda"),
             config::Graph::On => true,
             config::Graph::Off => false,
