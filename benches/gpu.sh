@@ -21,6 +21,7 @@ for line in sys.stdin:
   }
   cp "$(built build --release --bin selfsame)" "$kit/selfsame"
   cp "$(built test --release --no-run --test ops)" "$kit/test-ops"
+  cp "$(built test --release --no-run --test graph)" "$kit/test-graph"
   cp "$(built bench --no-run --bench ops)" "$kit/bench-ops"
   cp "$(built bench --no-run --bench step)" "$kit/bench-step"
   strip "$kit"/*
@@ -39,12 +40,16 @@ report() {
   "$kit/selfsame" doctor
   part "GPU test suite: every kernel against its definition, f32 and bf16"
   "$kit/test-ops" --test-threads 1
+  part "Captured steps against eager ones"
+  "$kit/test-graph" --test-threads 1
   part "Kernels alone, at ResNet-50's sizes"
   "$kit/bench-ops" --bench
   part "Whole steps"
   "$kit/bench-step" --bench
   part "SimCLR on synthetic images"
   rm -rf "$kit/run" && "$kit/selfsame" train synthetic --device cuda --max-time 60s --out "$kit/run"
+  part "Where a step's time goes: each kernel and its share of the roofline"
+  rm -rf "$kit/run" && "$kit/selfsame" train synthetic --device cuda --steps 50 --trace --out "$kit/run"
   for model in "resnet18-cifar 1024 32" "resnet50 128 224"; do
     set -- $model
     part "PyTorch: $1, batch $2"

@@ -1,8 +1,9 @@
 //! `cargo bench --bench step [-- resnet18]`: whole training steps, forward and backward, in images a
-//! second. On a CPU: what `benches/peers/resnet_step.py` does in PyTorch, at the same sizes.
+//! second; on a GPU also captured and replayed. On a CPU: what `benches/peers/resnet_step.py` does in
+//! PyTorch, at the same sizes.
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use selfsame::{
-    Device, Tensor, Var,
+    Device, Result, Tensor, Var,
     device::Real,
     nn::{Architecture, Layout, Params, Pass, ResNet, Stem},
     ops,
@@ -64,15 +65,19 @@ fn step(
         .sample_size(10)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(5));
-    group.bench_function(name, |b| {
-        b.iter(|| {
-            let mut pass = Pass::train(&params);
-            let f = network.forward(&mut pass, &x).unwrap();
-            let loss = ops::nt_xent(&mut pass.tape, &f, 0.5).unwrap();
-            pass.backward(&loss, &gradients).unwrap();
-            device.synchronize().unwrap();
-        })
-    });
+    let launch = || -> Result<()> {
+        let mut pass = Pass::train(&params);
+        let f = network.forward(&mut pass, &x)?;
+        let loss = ops::nt_xent(&mut pass.tape, &f, 0.5)?;
+        pass.backward(&loss, &gradients)
+    };
+    let launch_and_wait = || launch().and_then(|()| device.synchronize()).unwrap();
+    group.bench_function(name, |b| b.iter(launch_and_wait));
+    if device.arch().compute > 0 {
+        let ((), graph) = device.capture(launch).unwrap();
+        let replay_and_wait = || graph.replay().and_then(|()| device.synchronize()).unwrap();
+        group.bench_function(format!("{name}-replayed"), |b| b.iter(replay_and_wait));
+    }
 }
 
 criterion_group!(steps, all);

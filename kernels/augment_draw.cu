@@ -2,10 +2,11 @@
 #include "augment.cuh"
 #include "random.cuh"
 
-// ids (rows); table (rows, 16), its fields in augment.cuh. One thread a row. Every row takes the same
-// draws in the same order whatever the recipe, so that changing one probability changes no other draw.
+// ids (rows); epoch (1), in memory since it changes while the launch does not; table (rows, 16), its
+// fields in augment.cuh. One thread a row. Every row takes the same draws in the same order whatever the
+// recipe, so that changing one probability changes no other draw.
 struct AugmentDraw {
-  const u32* ids; float* table; u64 seed; u32 rows, epoch, view;
+  const u32* ids; const u32* epoch; float* table; u64 seed; u32 rows, view;
   float brightness, contrast, saturation, hue, jitter_probability, gray_probability;
   float blur_probability, sigma_low, sigma_high, solarize_probability, solarize_threshold;
 };
@@ -17,7 +18,7 @@ DEVICE float draw_factor(Draws& draws, float strength) {
 
 KERNEL(augment_draw, AugmentDraw) {
   for (u64 row = thread_index(); row < p.rows; row += thread_count()) {
-    Draws draws = draws_new(p.seed, PURPOSE_COLOR, p.epoch, p.ids[row], p.view);
+    Draws draws = draws_new(p.seed, PURPOSE_COLOR, *p.epoch, p.ids[row], p.view);
     float* table = p.table + row * TABLE_COLS;
     const bool jitter = draw_unit(draws) < p.jitter_probability;
     u32 order = 0x3210;  // a permutation of the four operations, a nibble each

@@ -39,12 +39,13 @@ KERNEL(optimize_norms, OptimizeNorms) {
   partial[3] = wrong;
 }
 
-// partial (chunks, 4); rates (segments, 3): of each tensor, the scale of its gradient, its weight decay,
+// partial (chunks, 4); lr (2): of the tensors adapted and of the others, in memory since they change while
+// the launch does not; rates (segments, 3): of each tensor, the scale of its gradient, its weight decay,
 // its learning rate; summary (2): the sum of all gradients squared, how many are not finite. A block a
 // segment, and one for the summary.
 struct OptimizeRates {
-  const float* partial; const u32* segments; float* rates; float* summary;
-  u32 chunk_count, segment_count, rule; float trust, lr, excluded_lr, weight_decay;
+  const float* partial; const u32* segments; const float* lr; float* rates; float* summary;
+  u32 chunk_count, segment_count, rule; float trust, weight_decay;
 };
 
 KERNEL(optimize_rates, OptimizeRates) {
@@ -86,7 +87,7 @@ KERNEL(optimize_rates, OptimizeRates) {
   float* rates = p.rates + 3 * u64(blockIdx.x);
   rates[0] = scale;
   rates[1] = decay;
-  rates[2] = p.rule == SGD || adapt ? p.lr : p.excluded_lr;
+  rates[2] = p.lr[p.rule == SGD || adapt ? 0 : 1];
 }
 
 // step = scale (gradient + decay value); velocity = momentum velocity + step; value -= lr velocity, or

@@ -165,6 +165,17 @@ pub struct Engine {
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     pub precision: Precision,
+    pub graph: Graph,
+}
+
+/// Whether a training step is captured once and replayed as one launch: the same numbers either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Graph {
+    /// On CUDA, where it spares the host a thousand launches a step.
+    Auto,
+    On,
+    Off,
 }
 
 /// On CUDA; the CPU computes in f32.

@@ -41,6 +41,9 @@
 //!
 //! * Nothing above `device` knows CUDA exists; `unsafe` is nowhere else.
 //! * One stream: the order of calls is the order of effects.
+//! * Every training step makes the same launches with the same parameters at the same addresses; what a
+//!   schedule changes lies in device memory (`train/scalars.rs`). So a step is captured once and replayed
+//!   (`device/graph.rs`), and after the first few no memory is asked for.
 //! * A tensor is immutable once computed. Only `Params`, running statistics and a method's memory are
 //!   updated in place, by functions whose names say so.
 //! * NHWC, dense, no strides. `real` is f32 on the CPU and bf16 on CUDA; statistics, losses, gradients of

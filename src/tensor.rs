@@ -185,6 +185,15 @@ impl Tensor {
         }
     }
 
+    /// The bits of a u32 tensor read as f32: the same memory.
+    pub fn as_f32(&self) -> Tensor {
+        assert_eq!(self.element, Element::U32, "as_f32 converts nothing");
+        Tensor {
+            element: Element::F32,
+            ..self.clone()
+        }
+    }
+
     /// The elements as f32, whatever they are on the device (exact but for u32 above 2^24).
     pub fn to_vec(&self) -> Result<Vec<f32>> {
         let mut bytes = vec![0u8; self.bytes()];

@@ -69,6 +69,42 @@ fn refused(arguments: &[&str], code: i32, words: &[&str]) {
 }
 
 #[test]
+fn a_trace_tells_where_the_time_went_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, traced) = (folder.path().join("plain"), folder.path().join("traced"));
+    ends(&mut train(&plain, &[]), 0, &[]);
+    ends(
+        &mut train(&traced, &["--trace"]),
+        0,
+        &["a roofline of", "(between kernels)"],
+    );
+    assert_eq!(last_state(&plain), last_state(&traced));
+    let table = fs::read_to_string(traced.join("trace.txt")).unwrap();
+    let row = |kernel: &str| -> Vec<&str> {
+        let line = table.lines().find(|line| line.starts_with(kernel));
+        let line = line.unwrap_or_else(|| panic!("no `{kernel}` in:\n{table}"));
+        line.split_whitespace().collect()
+    };
+    assert_eq!(row("optimize_step ")[1], "8", "one a step");
+    assert_eq!(row("augment_draw ")[1], "16", "one a step and view");
+    assert!(row("conv2d_forward ").contains(&"TFLOP/s"));
+    assert!(row("copy ").contains(&"GB/s"));
+    let milliseconds = |row: Vec<&str>, at: usize| row[at].parse::<f64>().unwrap();
+    let sum: f64 = table
+        .lines()
+        .skip(2)
+        .take_while(|line| !line.starts_with('('))
+        .map(|line| milliseconds(line.split_whitespace().collect(), 2))
+        .sum();
+    let all = milliseconds(row("all "), 2);
+    let between = milliseconds(row("(between kernels)"), 2);
+    assert!(
+        between >= 0.0 && (sum + between - all).abs() < 0.5,
+        "{table}"
+    );
+}
+
+#[test]
 fn a_run_ends_with_neighbours_weights_and_what_to_do_next() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");

@@ -7,6 +7,7 @@ use selfsame::{
 /// One view of each of 256 images; of so little, what is measured is the launch.
 pub fn bench(c: &mut Criterion, device: &Device) {
     let ids = Tensor::from_u32(device, [256], &[7; 256]).unwrap();
-    let draw = || augment_draw::draw(&ids, &Recipe::simclr_cifar(), 1, 2, 0).unwrap();
+    let epoch = Tensor::from_u32(device, [1], &[2]).unwrap();
+    let draw = || augment_draw::draw(&ids, &Recipe::simclr_cifar(), 1, &epoch, 0).unwrap();
     c.bench_function("augment_draw/256", |b| b.iter(draw));
 }

@@ -79,6 +79,9 @@ pub struct TrainFlags {
     /// bf16 or f32, on CUDA
     #[arg(long, value_name = "TYPE", help_heading = "Engine")]
     precision: Option<String>,
+    /// Time every kernel: its rate and share of the roofline, at the end and in RUN/trace.txt
+    #[arg(long, env = "SELFSAME_TRACE", help_heading = "Engine")]
+    pub trace: bool,
     /// Save and end with code 75 before this: 150s, 2h, 11h30m
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Engine")]
     pub max_time: Option<Duration>,

@@ -28,6 +28,9 @@ pub struct ResumeFlags {
     /// auto, cpu, cuda or cuda:N [default: as before]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// Time every kernel: its rate and share of the roofline, at the end and in RUN/trace.txt
+    #[arg(long, env = "SELFSAME_TRACE")]
+    trace: bool,
     /// Loader threads [default: as before]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -67,5 +70,5 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
         neighbours,
         warnings,
     };
-    session.go(flags.max_time)
+    session.go(flags.max_time, flags.trace)
 }

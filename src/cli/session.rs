@@ -35,7 +35,7 @@ pub struct Session {
 
 impl Session {
     /// From the trainer's step to the last one, or until asked to stop.
-    pub fn go(mut self, max_time: Option<Duration>) -> Result<()> {
+    pub fn go(mut self, max_time: Option<Duration>, trace: bool) -> Result<()> {
         let started = Instant::now();
         let stop = Stop::on_signals(max_time)?;
         let config = self.trainer.config.clone();
@@ -52,8 +52,12 @@ impl Session {
             .map(|n| n.affordable(device, network))
             .transpose()?;
         let untrained = self.untrained(&log, &stop)?;
+        if trace {
+            self.trainer.device.start_trace()?;
+        }
         let outcome = self.trainer.run(&self.run.checkpoints(), &mut log, &stop);
         log.finish();
+        self.end_trace()?;
         if let Outcome::Stopped(why) = outcome? {
             return Err(Error::Stopped(format!(
                 "Stopped after step {} of {}: {why}\nGo on with  selfsame resume {}",
@@ -89,6 +93,16 @@ impl Session {
         );
         self.next(&config);
         Ok(())
+    }
+
+    /// Of the steps of this process, if it was asked for.
+    fn end_trace(&self) -> Result<()> {
+        let Some(trace) = self.trainer.device.end_trace()? else {
+            return Ok(());
+        };
+        println!("{trace}");
+        let file = self.run.path().join("trace.txt");
+        fs::write(&file, trace.to_string()).map_err(Error::file(&file))
     }
 
     fn next(&self, config: &Config) {

@@ -33,7 +33,7 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
         neighbours,
         warnings: Vec::new(),
     };
-    session.go(flags.max_time)
+    session.go(flags.max_time, flags.trace)
 }
 
 fn said(flags: &TrainFlags) -> Said<'_> {

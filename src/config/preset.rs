@@ -168,6 +168,7 @@ impl Default for Engine {
         Engine {
             device: "auto".into(),
             precision: Precision::Bf16,
+            graph: Graph::Auto,
         }
     }
 }

@@ -1,11 +1,18 @@
 //! CUDA through cudarc's driver API: one context, one stream, and the cubins the build embedded. The
 //! driver's library is loaded when a device is opened, so the binary needs none to start.
-use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real};
+mod event;
+mod graph;
+mod staging;
+
+use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real, graph::Executable, trace::Moment};
 use crate::{Error, Result};
 use cudarc::driver::{result, sys};
+pub(crate) use event::Event;
+use staging::Staging;
 use std::{
     collections::HashMap,
     ffi::{CString, c_void},
+    sync::{Mutex, PoisonError},
 };
 
 pub(super) struct Cuda {
@@ -13,6 +20,7 @@ pub(super) struct Cuda {
     arch: Arch,
     context: sys::CUcontext,
     stream: sys::CUstream,
+    staging: Mutex<Staging>,
     modules: Vec<sys::CUmodule>,
     functions: HashMap<&'static str, sys::CUfunction>,
 }
@@ -52,12 +60,14 @@ impl Cuda {
         unsafe { result::ctx::set_current(context) }.map_err(failed("no context"))?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
             .map_err(failed("no stream"))?;
+        let staging = Staging::new().map_err(failed("no stream for copies"))?;
         let arch = Cuda::arch_of(device, real).map_err(failed("its properties cannot be read"))?;
         let mut cuda = Cuda {
             ordinal,
             arch,
             context,
             stream,
+            staging: Mutex::new(staging),
             modules: Vec::new(),
             functions: HashMap::new(),
         };
@@ -103,8 +113,12 @@ impl Cuda {
             {
                 let name = CString::new(kernel.name).expect("a kernel's name has no zero byte");
                 // SAFETY: `module` is loaded and stays so.
-                let function = unsafe { result::module::get_function(module, name) }?;
-                self.functions.insert(kernel.name, function);
+                match unsafe { result::module::get_function(module, name) } {
+                    Ok(function) => self.functions.insert(kernel.name, function),
+                    // One for other architectures or another number type: whoever launches it is told.
+                    Err(e) if e.0 == sys::CUresult::CUDA_ERROR_NOT_FOUND => None,
+                    Err(e) => return Err(e),
+                };
             }
         }
         Ok(())
@@ -159,9 +173,9 @@ impl Driver for Cuda {
     }
     fn upload(&self, to: Ptr, from: &[u8]) -> Result<()> {
         self.enter()?;
-        // SAFETY: callers write inside one buffer. Pageable memory is staged before the call returns.
-        unsafe { result::memcpy_htod_async(to.0, from, self.stream) }
-            .map_err(|e| self.failed("upload", e))
+        let mut staging = self.staging.lock().unwrap();
+        let staged = staging.upload(to, from, self.stream);
+        staged.map_err(|e| self.failed("upload", e))
     }
     fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()> {
         self.enter()?;
@@ -173,11 +187,17 @@ impl Driver for Cuda {
     fn launch(&self, launch: &Launch) -> Result<()> {
         self.enter()?;
         let name = launch.kernel.name;
-        let function = self.functions[name];
-        let fail = |e: result::DriverError| Error::Launch {
+        let failed = |why: String| Error::Launch {
             kernel: name,
             device: self.name(),
-            why: e.to_string(),
+            why,
+        };
+        let fail = |e: result::DriverError| failed(e.to_string());
+        let Some(&function) = self.functions.get(name) else {
+            let (target, real) = (self.target(), self.arch.real.name());
+            return Err(failed(format!(
+                "this build has it not for {target} in {real}"
+            )));
         };
         let shared = launch.grid.shared_bytes;
         if shared > SHARED_WITHOUT_OPT_IN {
@@ -202,12 +222,20 @@ impl Driver for Cuda {
         unsafe { result::stream::synchronize(self.stream) }
             .map_err(|e| self.failed("synchronize", e))
     }
+    fn moment(&self) -> Result<Moment> {
+        self.event().map(Moment::Event)
+    }
+    fn graph(&self, launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
+        self.instantiate(launches).map(Some)
+    }
 }
 
 impl Drop for Cuda {
     fn drop(&mut self) {
         // Nothing can be done about a failure here; the driver reclaims all of it at exit.
         let _ = self.synchronize();
+        let staging = self.staging.get_mut();
+        staging.unwrap_or_else(PoisonError::into_inner).destroy();
         for &module in &self.modules {
             // SAFETY: loaded by us, and no launch is pending.
             let _ = unsafe { result::module::unload(module) };

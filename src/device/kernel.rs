@@ -68,7 +68,7 @@ pub struct KernelInfo {
 }
 
 /// Implemented by `build.rs` for each parameter struct in `kernels/`.
-pub trait Parameters: Copy + std::fmt::Debug {
+pub trait Parameters: Copy + std::fmt::Debug + Send + Sync + 'static {
     /// The kernel that bears the struct's name.
     const INFO: &'static KernelInfo;
     fn pack(&self) -> Packed;

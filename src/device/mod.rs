@@ -10,6 +10,7 @@ mod cpu;
 mod cuda;
 #[cfg(all(feature = "emulator", emulated_kernels))]
 mod emulator;
+mod graph;
 mod host;
 mod images;
 mod kernel;
@@ -17,18 +18,26 @@ mod matmul;
 mod memory;
 mod null;
 mod tensor_map;
+mod trace;
 
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
 pub use emulator::Options as EmulatorOptions;
+pub use graph::Graph;
+use graph::{Executable, Recording};
 pub use host::Host;
 pub use images::{IMAGES, Image, USAGE, Usage};
 pub use kernel::{Arch, Entry, Grid, Kernel, KernelInfo, Packed, Parameters, Ptr, Real, kernels};
 pub use matmul::{Matrix, MatrixMut, host_matmul};
 pub use memory::MemoryUse;
 use memory::Pool;
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::AddAssign,
+    sync::{Arc, Mutex},
+};
 pub use tensor_map::{Encoded, Swizzle, TensorMap, Window};
+pub use trace::{Ceilings, Timed, Trace};
+use trace::{Moment, Tracer};
 
 /// One kernel over one grid.
 pub(crate) struct Launch<'a> {
@@ -54,6 +63,15 @@ pub(crate) trait Driver: Send + Sync {
     fn tensor_map(&self, _: &TensorMap) -> Result<Encoded> {
         unreachable!("{} has no copy engine", self.name())
     }
+    /// Makes one thing of all that `launches` launches, running none of it; `None` where that gains
+    /// nothing.
+    fn graph(&self, _launches: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Executable>>> {
+        Ok(None)
+    }
+    /// After all that was launched before.
+    fn moment(&self) -> Result<Moment> {
+        Ok(Moment::now())
+    }
     /// Whether freed memory may be handed out again; no where its edges are being watched.
     fn pools(&self) -> bool {
         true
@@ -69,6 +87,10 @@ struct Inner {
     arch: Arch,
     pool: Mutex<Pool>,
     work: Mutex<Work>,
+    /// While a graph is captured.
+    recording: Mutex<Option<Recording>>,
+    /// While launches are timed.
+    tracer: Mutex<Option<Tracer>>,
 }
 
 /// What was launched so far, as the kernels' own cost functions say.
@@ -77,6 +99,14 @@ pub struct Work {
     pub launches: u64,
     pub bytes: u64,
     pub flops: u64,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, more: Work) {
+        self.launches += more.launches;
+        self.bytes += more.bytes;
+        self.flops += more.flops;
+    }
 }
 
 impl Device {
@@ -120,6 +150,8 @@ impl Device {
             arch,
             pool,
             work,
+            recording: Mutex::default(),
+            tracer: Mutex::default(),
         }))
     }
 
@@ -150,40 +182,55 @@ impl Device {
         })
     }
     pub(crate) fn upload(&self, to: Ptr, from: &[u8]) -> Result<()> {
+        self.refuse_in_capture("upload")?;
         self.0.driver.upload(to, from)
     }
     pub(crate) fn download(&self, from: Ptr, to: &mut [u8]) -> Result<()> {
+        self.refuse_in_capture("download")?;
         self.0.driver.download(from, to)
     }
-    /// Runs `kernel` after all that was launched before it. An empty grid is no launch.
+    /// Runs `kernel` after all that was launched before it, or records it for the graph being captured. An
+    /// empty grid is no launch.
     pub fn launch<K: Kernel>(&self, kernel: K) -> Result<()> {
         let grid = kernel.grid(self.arch());
         if grid.is_empty() {
             return Ok(());
         }
-        let (bytes, flops) = (kernel.bytes(self.real()), kernel.flops());
-        let mut work = self.0.work.lock().unwrap();
-        work.launches += 1;
-        work.bytes += bytes;
-        work.flops += flops;
-        drop(work);
-        let twin = |host: &Host| kernel.on_cpu(host);
-        let mut params = Packed::new();
-        for map in kernel.maps(self.arch()) {
-            let encoded = self.0.driver.tensor_map(&map)?;
-            params.extend(encoded.iter().flat_map(|word| word.to_ne_bytes()));
+        let work = Work {
+            launches: 1,
+            bytes: kernel.bytes(self.real()),
+            flops: kernel.flops(),
+        };
+        let run = move |driver: &dyn Driver| run(driver, &kernel, grid);
+        if let Some(recording) = &mut *self.0.recording.lock().unwrap() {
+            recording.add(work, Box::new(run));
+            return Ok(());
         }
-        params.extend_from_slice(&kernel.pack());
-        self.0.driver.launch(&Launch {
-            kernel: kernel.kernel(self.arch()),
-            grid,
-            params: &params,
-            twin: &twin,
-        })
+        *self.0.work.lock().unwrap() += work;
+        let driver = &*self.0.driver;
+        if let Some(tracer) = &mut *self.0.tracer.lock().unwrap() {
+            return tracer.time(driver, kernel.kernel(self.arch()), work, run);
+        }
+        run(driver)
     }
     pub fn synchronize(&self) -> Result<()> {
         self.0.driver.synchronize()
     }
+}
+
+fn run<K: Kernel>(driver: &dyn Driver, kernel: &K, grid: Grid) -> Result<()> {
+    let mut params = Packed::new();
+    for map in kernel.maps(driver.arch()) {
+        let encoded = driver.tensor_map(&map)?;
+        params.extend(encoded.iter().flat_map(|word| word.to_ne_bytes()));
+    }
+    params.extend_from_slice(&kernel.pack());
+    driver.launch(&Launch {
+        kernel: kernel.kernel(driver.arch()),
+        grid,
+        params: &params,
+        twin: &|host| kernel.on_cpu(host),
+    })
 }
 
 /// Device memory, handed back (in stream order) when dropped.

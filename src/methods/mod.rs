@@ -21,6 +21,9 @@ pub struct Batch {
 
 pub trait Method {
     /// The loss of one batch, f32, a scalar; what gradients must flow through is recorded on `pass`.
+    ///
+    /// A step may be captured and its launches replayed: this and `after_step` are then called once for
+    /// many steps. What changes from one to the next (a queue's place) lies in device memory.
     fn loss(&mut self, pass: &mut Pass, batch: &Batch) -> Result<Var>;
     /// Called once the optimizer has moved `params`.
     fn after_step(&mut self, _params: &Params) -> Result<()> {

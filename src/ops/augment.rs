@@ -68,13 +68,13 @@ impl Recipe {
 }
 
 /// Views of pixels (rows, h, w, 3) u8 under `recipe`: real, the same shape. `ids` (rows) u32 say which
-/// image each row shows; with the seed, the epoch and the number of the view they decide every draw.
+/// image each row shows; with the seed, `epoch` (1) u32 and the number of the view they decide every draw.
 pub fn views(
     pixels: &Tensor,
     ids: &Tensor,
     recipe: &Recipe,
     seed: u64,
-    epoch: u32,
+    epoch: &Tensor,
     view: u32,
 ) -> Result<Tensor> {
     let table = augment_draw::draw(ids, recipe, seed, epoch, view)?;

@@ -7,9 +7,11 @@ use crate::{
     tensor::Element,
 };
 
-/// The table (rows, 16) f32 for images `ids` (rows) u32; its fields are in [`table`].
-pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: u32, view: u32) -> Result<Tensor> {
+/// The table (rows, 16) f32 for images `ids` (rows) u32 in `epoch` (1) u32; its fields are in [`table`].
+pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: &Tensor, view: u32) -> Result<Tensor> {
     assert_eq!(ids.element(), Element::U32, "augment: ids");
+    let found = (epoch.len(), epoch.element());
+    assert_eq!(found, (1, Element::U32), "augment: epoch");
     let rows = ids.len();
     let made = Tensor::uninit(ids.device(), Element::F32, [rows, table::COLS])?;
     let [brightness, contrast, saturation, hue] = recipe.jitter;
@@ -17,9 +19,9 @@ pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: u32, view: u32) -> 
     ids.device().launch(AugmentDraw {
         ids: ids.ptr(),
         table: made.ptr(),
+        epoch: epoch.ptr(),
         seed,
         rows: rows as u32,
-        epoch,
         view,
         brightness,
         contrast,
@@ -77,9 +79,10 @@ impl Kernel for AugmentDraw {
     fn on_cpu(&self, memory: &Host) {
         let rows = self.rows as usize;
         let ids = memory.read::<u32>(self.ids, rows);
+        let epoch = memory.read::<u32>(self.epoch, 1)[0];
         let made = memory.write::<f32>(self.table, rows * table::COLS);
         for (row, &id) in made.chunks_exact_mut(table::COLS).zip(ids) {
-            let mut draws = Draws::new(self.seed, Purpose::Color, self.epoch, id, self.view);
+            let mut draws = Draws::new(self.seed, Purpose::Color, epoch, id, self.view);
             row.copy_from_slice(&self.row(&mut draws));
         }
     }

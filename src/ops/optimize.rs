@@ -30,11 +30,12 @@ pub enum Rule {
     Larc { trust: f32 },
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
-    pub lr: f32,
-    /// Of the tensors that `Lars` and `Larc` do not adapt; Barlow Twins gives them one of their own.
-    pub excluded_lr: f32,
+    /// f32 (2), on the device, where a schedule changes it between launches that do not change: the
+    /// learning rate, and that of the tensors which `Lars` and `Larc` do not adapt (Barlow Twins gives
+    /// them one of their own).
+    pub lr: Tensor,
     pub momentum: f32,
     pub weight_decay: f32,
     pub rule: Rule,
@@ -143,6 +144,8 @@ pub fn rates(
     let (count, chunks) = (segments.count(), segments.chunk_count());
     let new = |dims: &[usize]| Tensor::uninit(device, Element::F32, dims);
     let (partial, rates, summary) = (new(&[chunks, 4])?, new(&[count, 3])?, new(&[2])?);
+    let lr = (step.lr.len(), step.lr.element());
+    assert_eq!(lr, (2, Element::F32), "optimize: learning rates");
     device.launch(OptimizeNorms {
         values: values.ptr(),
         gradients: gradients.ptr(),
@@ -162,14 +165,13 @@ pub fn rates(
     device.launch(OptimizeRates {
         partial: partial.ptr(),
         segments: segments.segments.ptr(),
+        lr: step.lr.ptr(),
         rates: rates.ptr(),
         summary: summary.ptr(),
         chunk_count: chunks as u32,
         segment_count: count as u32,
         rule,
         trust,
-        lr: step.lr,
-        excluded_lr: step.excluded_lr,
         weight_decay: step.weight_decay,
     })?;
     Ok((rates, summary))
@@ -253,6 +255,7 @@ impl Kernel for OptimizeRates {
     fn on_cpu(&self, memory: &Host) {
         let partial = memory.read::<f32>(self.partial, 4 * self.chunk_count as usize);
         let segments = memory.read::<u32>(self.segments, 3 * self.segment_count as usize);
+        let lr = memory.read::<f32>(self.lr, 2);
         let rates = memory.write::<f32>(self.rates, 3 * self.segment_count as usize);
         let summary = memory.write::<f32>(self.summary, 2);
         let total = |partial: &[f32], field: usize| -> f64 {
@@ -263,24 +266,29 @@ impl Kernel for OptimizeRates {
             let (first, chunks, flags) = (segment[0] as usize, segment[1] as usize, segment[2]);
             let sums = &partial[4 * first..4 * (first + chunks)];
             let norms = [0, 1, 2].map(|field| total(sums, field).sqrt() as f32);
-            rates.copy_from_slice(&self.rates_of(norms, flags));
+            rates.copy_from_slice(&self.rates_of(norms, flags, [lr[0], lr[1]]));
         }
     }
 }
 
 impl OptimizeRates {
     /// The scale, weight decay and learning rate of one tensor, from |value|, |gradient| and |d|.
-    fn rates_of(&self, [values, gradients, decayed]: [f32; 3], flags: u32) -> [f32; 3] {
+    fn rates_of(
+        &self,
+        [values, gradients, decayed]: [f32; 3],
+        flags: u32,
+        [lr, excluded_lr]: [f32; 2],
+    ) -> [f32; 3] {
         let decay = if flags & DECAY != 0 {
             self.weight_decay
         } else {
             0.0
         };
         if self.rule == SGD {
-            return [1.0, decay, self.lr];
+            return [1.0, decay, lr];
         }
         if flags & ADAPT == 0 {
-            return [1.0, decay, self.excluded_lr];
+            return [1.0, decay, excluded_lr];
         }
         let (scale, decay) = match self.rule {
             LARS if values > 0.0 && decayed > 0.0 => (self.trust * values / decayed, decay),
@@ -291,7 +299,7 @@ impl OptimizeRates {
             }
             _ => (1.0, 0.0), // as apex has it: a tensor without gradient is left alone
         };
-        [scale, decay, self.lr]
+        [scale, decay, lr]
     }
 }
 

@@ -1,6 +1,6 @@
 //! From numbers to things: the network and its method, the recipe of the views, the optimizer's step.
 use crate::{
-    Device, Result,
+    Device, Result, Tensor,
     config::{self, Arch, Config, MethodName, Rule},
     methods::{Method, SimClr},
     nn::{Architecture, Layout, Projector, ResNet, Stem},
@@ -79,11 +79,11 @@ pub fn recipe(a: &config::Augment) -> Recipe {
     }
 }
 
-pub fn optimizer_step(o: &config::Optimize, lr: f64) -> Step {
+/// `lr` (2) f32 on the device.
+pub fn optimizer_step(o: &config::Optimize, lr: Tensor) -> Step {
     let trust = o.trust as f32;
     Step {
-        lr: lr as f32,
-        excluded_lr: lr as f32,
+        lr,
         momentum: o.momentum as f32,
         weight_decay: o.weight_decay as f32,
         rule: match o.rule {

@@ -26,39 +26,38 @@ use std::{
 const DEPTH: usize = 4;
 
 pub struct Feed {
-    device: Device,
     recipe: augment::Recipe,
     seed: u64,
     source: Source,
+    /// (n) u32
+    ids: Tensor,
 }
 
 enum Source {
     Block(Block),
-    Loader(Box<Loader>),
+    Loader {
+        loader: Box<Loader>,
+        /// (views n, s, s, 3) u8
+        pixels: Tensor,
+    },
 }
 
-/// A batch and what it cost.
+/// What was fetched, and what it cost.
 pub struct Fed {
-    pub batch: Batch,
     pub epoch: u32,
+    pub images: usize,
     pub bad: Vec<BadImage>,
     /// How long the images were waited for.
     pub wait: Duration,
 }
 
-/// A batch before its colours are changed.
-struct Cut {
-    /// (views n, s, s, 3) u8
-    pixels: Tensor,
-    ids: Vec<u32>,
-    epoch: u32,
-    bad: Vec<BadImage>,
-    wait: Duration,
-}
-
 /// All images, on the device.
 struct Block {
     images: Tensor, // (count, h, w, 3) u8
+    /// (views n) u32: the image of each row.
+    indices: Tensor,
+    /// (views n, 5) f32: the box of each row.
+    boxes: Tensor,
     view: View,
     batch: usize,
     steps_per_epoch: u64,
@@ -98,61 +97,63 @@ impl Feed {
                 views: vec![view; VIEWS],
                 max_bad: config.data.max_bad as f32,
             };
-            Source::Loader(Box::new(Loader::start(dataset.clone(), plan)?))
+            let side = view.size as usize;
+            Source::Loader {
+                loader: Box::new(Loader::start(dataset.clone(), plan)?),
+                pixels: Tensor::uninit(device, Element::U8, [VIEWS * batch, side, side, 3])?,
+            }
         };
         Ok(Feed {
-            device: device.clone(),
             recipe: build::recipe(&config.augment),
             seed,
             source,
+            ids: Tensor::uninit(device, Element::U32, [batch])?,
         })
     }
 
-    /// The next step's batch.
-    pub fn batch(&mut self) -> Result<Fed> {
-        let Cut {
-            pixels,
-            ids,
-            epoch,
-            bad,
-            wait,
-        } = match &mut self.source {
-            Source::Block(block) => block.next()?,
-            Source::Loader(loader) => {
+    /// Fetches the next step's images: into memory of this feed's own, the same in every step.
+    pub fn fetch(&mut self) -> Result<Fed> {
+        match &mut self.source {
+            Source::Block(block) => block.fetch(&self.ids),
+            Source::Loader { loader, pixels } => {
                 let host = loader
                     .next()
                     .expect("the plan has a batch for every step")?;
-                let size = (host.views[0].len() / host.ids.len() / 3).isqrt();
-                let shape = [VIEWS * host.ids.len(), size, size, 3];
-                let pixels = Tensor::from_u8(&self.device, shape, &host.views.concat())?;
-                Cut {
-                    pixels,
-                    ids: host.ids,
+                let images = host.ids.len();
+                for (view, bytes) in host.views.iter().enumerate() {
+                    pixels.rows(view * images, images).overwrite(bytes)?;
+                }
+                self.ids.overwrite(&host.ids)?;
+                Ok(Fed {
                     epoch: host.epoch,
+                    images,
                     bad: host.bad,
                     wait: host.wait,
-                }
+                })
             }
+        }
+    }
+
+    /// The views of the images last fetched, in `epoch` (1) u32: the same launches in every step.
+    pub fn batch(&self, epoch: &Tensor) -> Result<Batch> {
+        let pixels = match &self.source {
+            Source::Block(block) => block.cut()?,
+            Source::Loader { pixels, .. } => pixels.clone(),
         };
-        let images = ids.len();
-        let ids = Tensor::from_u32(&self.device, [images], &ids)?;
-        let views = vec![self.color(&pixels, &ids, epoch)?];
-        let batch = Batch { images, views, ids };
-        Ok(Fed {
-            batch,
-            epoch,
-            bad,
-            wait,
+        Ok(Batch {
+            images: self.ids.len(),
+            views: vec![self.color(&pixels, epoch)?],
+            ids: self.ids.clone(),
         })
     }
 
     /// pixels (views n, s, s, 3) u8 to the same in real, each view under draws of its own.
-    fn color(&self, pixels: &Tensor, ids: &Tensor, epoch: u32) -> Result<Tensor> {
-        let n = ids.len();
+    fn color(&self, pixels: &Tensor, epoch: &Tensor) -> Result<Tensor> {
+        let n = self.ids.len();
         let columns = augment::table::COLS;
-        let table = Tensor::uninit(&self.device, Element::F32, [VIEWS * n, columns])?;
+        let table = Tensor::uninit(pixels.device(), Element::F32, [VIEWS * n, columns])?;
         for view in 0..VIEWS {
-            let rows = augment_draw::draw(ids, &self.recipe, self.seed, epoch, view as u32)?;
+            let rows = augment_draw::draw(&self.ids, &self.recipe, self.seed, epoch, view as u32)?;
             copy::copy(&rows, &table.rows(view * n, n))?;
         }
         augment::apply(pixels, &table, &self.recipe)
@@ -164,11 +165,14 @@ impl Block {
         let count = held.labels.len();
         check_bad(&held, config.data.max_bad)?;
         let shape = [count, held.height as usize, held.width as usize, 3];
+        let batch = config.schedule.batch;
         Ok(Block {
             images: Tensor::from_u8(device, shape, &held.pixels)?,
+            indices: Tensor::uninit(device, Element::U32, [VIEWS * batch])?,
+            boxes: Tensor::uninit(device, Element::F32, [VIEWS * batch, 5])?,
             view: view(config),
-            batch: config.schedule.batch,
-            steps_per_epoch: steps_per_epoch(count, config.schedule.batch)?,
+            batch,
+            steps_per_epoch: steps_per_epoch(count, batch)?,
             next: start,
             seed: config.schedule.seed,
             order: None,
@@ -176,7 +180,7 @@ impl Block {
         })
     }
 
-    fn next(&mut self) -> Result<Cut> {
+    fn fetch(&mut self, to: &Tensor) -> Result<Fed> {
         let started = Instant::now();
         let epoch = (self.next / self.steps_per_epoch) as u32;
         let first = (self.next % self.steps_per_epoch) as usize * self.batch;
@@ -186,23 +190,27 @@ impl Block {
             self.order = Some((epoch, order));
         }
         let (_, order) = self.order.as_ref().expect("it was just made");
-        let ids = order[first..first + self.batch].to_vec();
+        let ids = &order[first..first + self.batch];
         let rows = VIEWS * ids.len();
         let boxes: Vec<f32> = (0..rows)
             .flat_map(|row| self.draw_box(epoch, ids[row % ids.len()], row / ids.len()))
             .collect();
         let wait = started.elapsed();
-        let device = self.images.device();
-        let indices = Tensor::from_u32(device, [rows], &ids.repeat(VIEWS))?;
-        let boxes = Tensor::from_f32(device, [rows, 5], &boxes)?;
-        let pixels = augment::crop(&self.images, &indices, &boxes, self.view.size as usize)?;
-        Ok(Cut {
-            pixels,
-            ids,
+        to.overwrite(ids)?;
+        self.indices.overwrite(&ids.repeat(VIEWS))?;
+        self.boxes.overwrite(&boxes)?;
+        Ok(Fed {
             epoch,
+            images: self.batch,
             bad: std::mem::take(&mut self.bad),
             wait,
         })
+    }
+
+    /// The boxes last fetched: (views n, s, s, 3) u8.
+    fn cut(&self) -> Result<Tensor> {
+        let size = self.view.size as usize;
+        augment::crop(&self.images, &self.indices, &self.boxes, size)
     }
 
     /// As the loader draws it: x, y, width, height, and 1 to mirror.

@@ -4,14 +4,17 @@ use super::{
     checkpoint::{self, Stamp},
     feed::Feed,
     log::{self, Log},
+    numbers::Numbers,
+    scalars::Scalars,
     schedule::Schedule,
     state,
     stop::Stop,
 };
 use crate::{
     Device, Error, Result, Tensor,
-    config::{Config, Every},
+    config::{self, Config, Every},
     data::{Dataset, sampler::steps_per_epoch},
+    device::Graph,
     nn::{Params, Pass},
     ops::optimize::{self, Segments},
 };
@@ -20,9 +23,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// Steps whose losses are read together where reading one waits for the device.
-const PATIENCE: usize = 16;
 
 pub struct Trainer {
     pub device: Device,
@@ -37,17 +37,29 @@ pub struct Trainer {
     velocities: Tensor,
     gradients: Tensor,
     segments: Segments,
-    /// Steps launched whose numbers were not looked at.
-    pending: Vec<Pending>,
-    /// How many those may be.
-    patience: usize,
+    scalars: Scalars,
+    rule: optimize::Step,
+    numbers: Numbers,
 }
 
-struct Pending {
+/// Steps launched one by one before one is captured: what is made when it is first needed is made then,
+/// and the pool has a step's memory to give to the graph.
+const WARM_UP: u32 = 2;
+
+/// How steps are launched: each anew, or captured once and replayed.
+struct Steps {
+    captures: bool,
+    /// One by one.
+    launched: u32,
+    captured: Option<(Made, Graph)>,
+}
+
+/// What a step's launches leave to be looked at, until the next step.
+#[derive(Clone)]
+struct Made {
     loss: Tensor,
     /// f32 (2): the gradient's square, and how many of it are not finite.
     summary: Tensor,
-    numbers: log::Step,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +76,7 @@ impl Trainer {
         let peak = config.optimize.lr.at(config.schedule.batch);
         let network = Network::new(config);
         let params = Params::new(device, &network.layout, config.schedule.seed)?;
+        let scalars = Scalars::new(device)?;
         Ok(Trainer {
             device: device.clone(),
             config: config.clone(),
@@ -74,8 +87,9 @@ impl Trainer {
             velocities: params.zeros()?,
             gradients: params.zeros()?,
             segments: build::segments(device, &network.layout, &config.optimize)?,
-            pending: Vec::new(),
-            patience: if device.name() == "cpu" { 1 } else { PATIENCE },
+            rule: build::optimizer_step(&config.optimize, scalars.lr.clone()),
+            scalars,
+            numbers: Numbers::new(device)?,
             params,
             network,
         })
@@ -111,6 +125,7 @@ impl Trainer {
     pub fn run(&mut self, checkpoints: &Path, log: &mut Log, stop: &Stop) -> Result<Outcome> {
         let end = self.schedule.steps;
         let mut feed = Feed::start(&self.device, &self.dataset, &self.config, self.step, end)?;
+        let mut steps = Steps::new(self.captures());
         let mut saver = Saver::new(self.config.output.checkpoint_every);
         let mut step_took = Duration::ZERO;
         log.begin();
@@ -118,80 +133,89 @@ impl Trainer {
             let started = Instant::now();
             let why = stop.reason(self.step, 2 * step_took + saver.took);
             if let Some(why) = why {
-                self.settle(log)?;
+                self.numbers.settle(log)?;
                 self.save_last(checkpoints, log, &mut saver)?;
                 return Ok(Outcome::Stopped(why));
             }
-            self.train_step(&mut feed, log)?;
+            self.train_step(&mut feed, &mut steps, log)?;
             if saver.is_due(self.step) && self.step < end {
-                self.settle(log)?;
+                self.numbers.settle(log)?;
                 self.save(checkpoints, log, &mut saver);
             }
             step_took = started.elapsed();
         }
-        self.settle(log)?;
+        self.numbers.settle(log)?;
         self.save_last(checkpoints, log, &mut saver)?;
         Ok(Outcome::Done)
     }
 
-    fn train_step(&mut self, feed: &mut Feed, log: &mut Log) -> Result<()> {
-        let fed = feed.batch()?;
+    fn train_step(&mut self, feed: &mut Feed, steps: &mut Steps, log: &mut Log) -> Result<()> {
+        let fed = feed.fetch()?;
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
+        self.scalars.set(fed.epoch, lr)?;
+        let made = self.advance(feed, steps)?;
+        self.step += 1;
+        let step = log::Step {
+            step: self.step,
+            epoch: fed.epoch,
+            loss: f32::NAN,
+            lr,
+            gradient_norm: f64::NAN,
+            images: fed.images,
+            wait: fed.wait,
+        };
+        self.numbers.add(&made.loss, &made.summary, step)?;
+        let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
+        if self.numbers.is_full() || line_is_due {
+            self.numbers.settle(log)?;
+        }
+        Ok(())
+    }
+
+    fn captures(&self) -> bool {
+        match self.config.engine.graph {
+            _ if self.device.is_tracing() => false, // a trace is of launches
+            config::Graph::Auto => self.device.name().starts_with("cuda"),
+            config::Graph::On => true,
+            config::Graph::Off => false,
+        }
+    }
+
+    fn advance(&mut self, feed: &Feed, steps: &mut Steps) -> Result<Made> {
+        if steps.captured.is_none() && steps.captures && steps.launched >= WARM_UP {
+            let device = self.device.clone();
+            steps.captured = Some(device.capture(|| self.launch(feed))?);
+        }
+        match &steps.captured {
+            Some((made, graph)) => graph.replay().map(|()| made.clone()),
+            None => {
+                steps.launched += 1;
+                self.launch(feed)
+            }
+        }
+    }
+
+    /// A whole step on the device, from the images fetched to the weights moved. The same launches with
+    /// the same numbers in every step: what differs is read from `scalars` and the feed's memory.
+    fn launch(&mut self, feed: &Feed) -> Result<Made> {
+        let batch = feed.batch(&self.scalars.epoch)?;
         let mut pass = Pass::train(&self.params);
-        let loss = self.network.method.loss(&mut pass, &fed.batch)?;
+        let loss = self.network.method.loss(&mut pass, &batch)?;
         pass.backward(&loss, &self.gradients)?;
         let summary = optimize::step(
             &self.params.values,
             &self.gradients,
             &self.velocities,
             &self.segments,
-            &build::optimizer_step(&self.config.optimize, lr),
+            &self.rule,
         )?;
         self.params.refresh()?;
         self.network.method.after_step(&self.params)?;
-        self.step += 1;
-        self.pending.push(Pending {
+        Ok(Made {
             loss: loss.value,
             summary,
-            numbers: log::Step {
-                step: self.step,
-                epoch: fed.epoch,
-                loss: f32::NAN,
-                lr,
-                gradient_norm: f64::NAN,
-                images: fed.batch.images,
-                wait: fed.wait,
-            },
-        });
-        let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
-        if self.pending.len() >= self.patience || line_is_due {
-            self.settle(log)?;
-        }
-        Ok(())
-    }
-
-    /// Looks at the numbers of the steps launched, in order. The first that is no number is an error:
-    /// nothing was saved since.
-    fn settle(&mut self, log: &mut Log) -> Result<()> {
-        for Pending {
-            loss,
-            summary,
-            mut numbers,
-        } in self.pending.drain(..)
-        {
-            let (loss, summary) = (loss.item()?, summary.to_vec()?);
-            numbers.loss = loss;
-            numbers.gradient_norm = (summary[0] as f64).sqrt();
-            if !loss.is_finite() || summary[1] > 0.0 || !numbers.gradient_norm.is_finite() {
-                return Err(Error::Numeric(format!(
-                    "step {}: loss {loss}, gradient norm {}, {} of the gradient's numbers are not finite\n  the last checkpoint is from before; try a lower --lr, a longer warm-up, or images without constant ones",
-                    numbers.step, numbers.gradient_norm, summary[1]
-                )));
-            }
-            log.step(&numbers);
-        }
-        Ok(())
+        })
     }
 
     /// A disk that is full stops nothing: the checkpoint before is still there, and the next interval
@@ -232,6 +256,16 @@ impl Trainer {
         checkpoint::write(checkpoints, &stamp, &state, self.config.output.keep)?;
         saver.took = started.elapsed();
         Ok(())
+    }
+}
+
+impl Steps {
+    fn new(captures: bool) -> Steps {
+        Steps {
+            captures,
+            launched: 0,
+            captured: None,
+        }
     }
 }
 

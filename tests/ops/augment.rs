@@ -141,7 +141,8 @@ fn nothing_probable_is_normalisation() {
     let x = Tensor::from_u8(&cpu(), [3, 4, 5, 3], &pixels).unwrap();
     let ids = Tensor::from_u32(&cpu(), [3], &[9, 4, 7]).unwrap();
     let recipe = Recipe::none();
-    let y = augment::views(&x, &ids, &recipe, 1, 2, 0).unwrap();
+    let epoch = Tensor::from_u32(&cpu(), [1], &[2]).unwrap();
+    let y = augment::views(&x, &ids, &recipe, 1, &epoch, 0).unwrap();
     let expected: Vec<f32> = pixels
         .iter()
         .enumerate()
@@ -160,7 +161,8 @@ fn views_follow_their_ids() {
         let pixels =
             Tensor::from_u8(&cpu(), [ids.len(), 8, 8, 3], &image.repeat(ids.len())).unwrap();
         let ids = Tensor::from_u32(&cpu(), [ids.len()], ids).unwrap();
-        augment::views(&pixels, &ids, &recipe, 11, epoch, view)
+        let epoch = Tensor::from_u32(&cpu(), [1], &[epoch]).unwrap();
+        augment::views(&pixels, &ids, &recipe, 11, &epoch, view)
             .unwrap()
             .to_vec()
             .unwrap()
@@ -179,9 +181,10 @@ fn the_blur_is_launched_only_where_it_may_happen() {
     let device = Device::null(selfsame::device::Real::Bf16);
     let pixels = Tensor::from_u8(&device, [2, 8, 8, 3], &[0; 384]).unwrap();
     let ids = Tensor::from_u32(&device, [2], &[0, 1]).unwrap();
+    let epoch = Tensor::from_u32(&device, [1], &[0]).unwrap();
     let launches = |recipe: &Recipe| {
         let before = device.work().launches;
-        augment::views(&pixels, &ids, recipe, 0, 0, 0).unwrap();
+        augment::views(&pixels, &ids, recipe, 0, &epoch, 0).unwrap();
         device.work().launches - before
     };
     assert_eq!(launches(&Recipe::simclr_cifar()), 2);

@@ -24,7 +24,8 @@ proptest! {
         conform_within(2e-5, 1.0, |device| {
             let pixels = Tensor::from_u8(device, [rows, h, w, 3], &pixels)?;
             let ids = Tensor::from_u32(device, [rows], &ids)?;
-            let table = augment_draw::draw(&ids, &recipe, seed, 0, 1)?;
+            let epoch = Tensor::from_u32(device, [1], &[0])?;
+            let table = augment_draw::draw(&ids, &recipe, seed, &epoch, 1)?;
             Ok(vec![
                 augment_color::forward(&pixels, Some(&table), normalisation)?,
                 augment_color::forward(&pixels, None, normalisation)?,
@@ -35,7 +36,8 @@ proptest! {
         conform_within(2e-5, 1.0, |device| {
             let pixels = Tensor::from_u8(device, [rows, h, w, 3], &pixels)?;
             let ids = Tensor::from_u32(device, [rows], &ids)?;
-            Ok(vec![augment::views(&pixels, &ids, &blurred, seed, 0, 1)?])
+            let epoch = Tensor::from_u32(device, [1], &[0])?;
+            Ok(vec![augment::views(&pixels, &ids, &blurred, seed, &epoch, 1)?])
         });
     }
 

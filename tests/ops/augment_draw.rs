@@ -12,7 +12,8 @@ use selfsame::{
 fn drawn(rows: u32, recipe: &Recipe) -> Vec<Vec<f32>> {
     let ids: Vec<u32> = (0..rows).collect();
     let ids = Tensor::from_u32(&cpu(), [ids.len()], &ids).unwrap();
-    let made = augment_draw::draw(&ids, recipe, 3, 1, 0).unwrap();
+    let epoch = Tensor::from_u32(&cpu(), [1], &[1]).unwrap();
+    let made = augment_draw::draw(&ids, recipe, 3, &epoch, 0).unwrap();
     let made = made.to_vec().unwrap();
     made.chunks(table::COLS).map(|row| row.to_vec()).collect()
 }
@@ -25,7 +26,8 @@ proptest! {
         let recipe = Recipe { solarize_probability: 0.3, ..Recipe::simclr_imagenet() };
         conform_within(0.0, 0.0, |device| {
             let ids = Tensor::from_u32(device, [ids.len()], &ids)?;
-            Ok(vec![augment_draw::draw(&ids, &recipe, seed, epoch, view)?])
+            let epoch = Tensor::from_u32(device, [1], &[epoch])?;
+            Ok(vec![augment_draw::draw(&ids, &recipe, seed, &epoch, view)?])
         });
     }
 }

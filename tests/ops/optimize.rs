@@ -1,7 +1,7 @@
 use crate::check::*;
 use proptest::prelude::*;
 use selfsame::{
-    Tensor,
+    Device, Tensor,
     ops::optimize::{self, Rule, Segment, Segments, Step},
 };
 
@@ -43,10 +43,9 @@ fn flat(seed: u64, segments: &[Segment], n: usize) -> Vec<f32> {
     values
 }
 
-fn at(lr: f32, rule: Rule) -> Step {
+fn at(device: &Device, lr: f32, rule: Rule) -> Step {
     Step {
-        lr,
-        excluded_lr: 0.5 * lr,
+        lr: Tensor::from_f32(device, [2], &[lr, 0.5 * lr]).unwrap(),
         momentum: 0.9,
         weight_decay: 0.01,
         rule,
@@ -63,13 +62,14 @@ fn reference(segment: &Segment, [p, g, v]: [&[f32]; 3], step: &Step) -> (Vec<f32
         0.0
     };
     let d: Vec<f64> = g.iter().zip(&p).map(|(g, p)| g + decay * p).collect();
+    let lr = step.lr.to_vec().unwrap();
     let (scale, lr) = match step.rule {
-        Rule::Sgd { .. } => (1.0, step.lr),
-        _ if !segment.adapt => (1.0, step.excluded_lr),
-        Rule::Lars { trust } => (trust as f64 * norm(&p) / norm(&d), step.lr),
+        Rule::Sgd { .. } => (1.0, lr[0]),
+        _ if !segment.adapt => (1.0, lr[1]),
+        Rule::Lars { trust } => (trust as f64 * norm(&p) / norm(&d), lr[0]),
         Rule::Larc { trust } => {
             let by = norm(&g) + decay * norm(&p) + 1e-8;
-            (trust as f64 * norm(&p) / by, step.lr)
+            (trust as f64 * norm(&p) / by, lr[0])
         }
     };
     let moved = d.iter().zip(&p).zip(&v).map(|((d, p), v)| {
@@ -92,8 +92,9 @@ proptest! {
             let [p, g, v] = [1, 2, 3].map(|k| Tensor::from_f32(device, [n], &flat(seed ^ k, &list, n)));
             let (p, g, v) = (p?, g?, v?);
             let segments = Segments::new(device, &list)?;
-            let (rates, _) = optimize::rates(&p, &g, &segments, &at(0.1, rule))?;
-            let summary = optimize::step(&p, &g, &v, &segments, &at(0.1, rule))?;
+            let step = at(device, 0.1, rule);
+            let (rates, _) = optimize::rates(&p, &g, &segments, &step)?;
+            let summary = optimize::step(&p, &g, &v, &segments, &step)?;
             Ok(vec![p, v, rates, summary])
         });
     }
@@ -103,7 +104,7 @@ proptest! {
         let [p, g, v] = [1, 2, 3].map(|k| flat(seed ^ k, &list, n));
         let [tp, tg, tv] = [&p, &g, &v].map(|x| Tensor::from_f32(&cpu(), [n], x).unwrap());
         let segments = Segments::new(&cpu(), &list).unwrap();
-        let step = at(0.1, rule);
+        let step = at(&cpu(), 0.1, rule);
         let summary = optimize::step(&tp, &tg, &tv, &segments, &step).unwrap();
         let (mut values, mut velocities) = (vec![0.0; n], vec![0.0; n]);
         for segment in &list {
@@ -136,8 +137,7 @@ fn golden(rule: Rule) -> (Vec<f32>, f64) {
     };
     let segments = Segments::new(&cpu(), &[whole]).unwrap();
     let step = Step {
-        lr: 4.8,
-        excluded_lr: 0.0,
+        lr: Tensor::from_f32(&cpu(), [2], &[4.8, 0.0]).unwrap(),
         momentum: 0.9,
         weight_decay: 1e-4,
         rule,
@@ -180,7 +180,7 @@ fn no_norm_divides_by_zero() {
         let [p, g, v] =
             [p, g, vec![0.0; 128]].map(|x| Tensor::from_f32(&device, [128], &x).unwrap());
         let segments = Segments::new(&device, &list).unwrap();
-        optimize::step(&p, &g, &v, &segments, &at(0.1, rule)).unwrap();
+        optimize::step(&p, &g, &v, &segments, &at(&device, 0.1, rule)).unwrap();
         let p = p.to_vec().unwrap();
         assert!(p.iter().all(|p| p.is_finite()));
         assert_close("plain gradient", &p[64..66], &[-0.3, -0.4], 1e-6);
@@ -206,7 +206,7 @@ fn nothing_moves_where_a_gradient_is_not_finite() {
         let (p, g, v) = (p?, g?, v?);
         let segments = Segments::new(device, &[whole])?;
         let rule = Rule::Lars { trust: 0.01 };
-        let summary = optimize::step(&p, &g, &v, &segments, &at(0.1, rule))?;
+        let summary = optimize::step(&p, &g, &v, &segments, &at(device, 0.1, rule))?;
         assert_eq!(summary.to_vec()?[1], 2.0);
         assert_eq!(p.to_vec()?, noise(4, 600));
         assert_eq!(v.to_vec()?, [0.0; 600]);

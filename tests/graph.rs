@@ -1,0 +1,281 @@
+//! Graphs: what is captured runs when it is replayed, on every device, in memory nobody else is given.
+use selfsame::{
+    Device, Result, Tensor,
+    config::{Config, Layers},
+    data::Dataset,
+    device::{MemoryUse, Real},
+    ops::{copy, ema},
+    random::{Draws, Purpose},
+    tensor::Element,
+    train::{
+        checkpoint::{self, State},
+        log::Log,
+        stop::Stop,
+        trainer::Trainer,
+    },
+};
+use std::{fs, path::Path, sync::Arc};
+
+/// Of the same launches, at the same addresses.
+fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::cpu()];
+    devices.extend(Device::emulated(Real::Bf16, 80));
+    devices.extend(match std::env::var("SELFSAME_DEVICE").as_deref() {
+        Ok("cuda") => Some(Device::cuda(0, Real::Bf16).unwrap()),
+        _ => None,
+    });
+    devices
+}
+
+/// x (64) twice towards zero, through memory that is freed on the way.
+fn quartered(x: &Tensor) -> Result<Tensor> {
+    let halved = |x: &Tensor| {
+        let y = copy::full(x.device(), x.shape().clone(), 0.0)?;
+        ema(&y, x, 0.5)?;
+        Ok(y)
+    };
+    halved(&halved(x)?)
+}
+
+#[test]
+fn a_replay_runs_on_what_memory_holds_then() {
+    for device in devices() {
+        let x = Tensor::from_f32(&device, [64], &[8.0; 64]).unwrap();
+        let before = device.work();
+        let (y, graph) = device.capture(|| quartered(&x)).unwrap();
+        assert_eq!(device.work(), before, "nothing has run");
+        assert_eq!(graph.work().launches, 4);
+        for value in [8.0, 16.0, -4.0] {
+            x.overwrite(&[value; 64]).unwrap();
+            graph.replay().unwrap();
+            assert_eq!(y.to_vec().unwrap(), [value / 4.0; 64], "{}", device.name());
+        }
+        assert_eq!(device.work().launches, before.launches + 12);
+    }
+}
+
+/// Tensors made between replays, of the sizes of those within the graph.
+#[test]
+fn a_graphs_memory_is_nobody_elses_while_it_lives() {
+    for device in devices() {
+        let x = Tensor::from_f32(&device, [64], &[8.0; 64]).unwrap();
+        quartered(&x).unwrap(); // the pool has blocks to give
+        let held = device.memory().held;
+        let (y, graph) = device.capture(|| quartered(&x)).unwrap();
+        if device.name() != "emulated" {
+            assert_eq!(device.memory().held, held, "the pool's own blocks served");
+        }
+        let others: Vec<Tensor> = (0..8)
+            .map(|i| Tensor::from_f32(&device, [64], &[i as f32; 64]).unwrap())
+            .collect();
+        graph.replay().unwrap();
+        for (i, other) in others.iter().enumerate() {
+            assert_eq!(other.to_vec().unwrap(), [i as f32; 64], "{}", device.name());
+        }
+        // What the capture gave out is the graph's even when its owner is gone.
+        let address = y.ptr();
+        drop(y);
+        let new = || Tensor::uninit(&device, Element::F32, [64]).unwrap();
+        let others: Vec<Tensor> = (0..8).map(|_| new()).collect();
+        assert!(others.iter().all(|other| other.ptr() != address));
+        graph.replay().unwrap();
+    }
+}
+
+#[test]
+fn a_dropped_graph_gives_its_memory_back() {
+    for device in devices() {
+        let x = Tensor::from_f32(&device, [64], &[8.0; 64]).unwrap();
+        let before = device.memory().used;
+        let (y, graph) = device.capture(|| quartered(&x)).unwrap();
+        let block = y.ptr();
+        graph.replay().unwrap();
+        assert!(device.memory().used > before + 256);
+        drop(graph);
+        assert_eq!(device.memory().used, before + 256, "that of y");
+        assert_eq!(y.to_vec().unwrap(), [2.0; 64], "y outlives its graph");
+        drop(y);
+        assert_eq!(device.memory().used, before);
+        if device.name() != "emulated" {
+            let again = Tensor::uninit(&device, Element::F32, [64]).unwrap();
+            assert_eq!(again.ptr(), block, "last freed, first out");
+        }
+    }
+}
+
+/// What a body frees, but did not make, its launches still read in every replay.
+#[test]
+fn what_a_capture_consumes_is_kept_for_its_replays() {
+    for device in devices() {
+        let x = Tensor::from_f32(&device, [64], &[8.0; 64]).unwrap();
+        let consume = || {
+            let y = quartered(&x)?;
+            drop(x);
+            quartered(&y)
+        };
+        let (y, graph) = device.capture(consume).unwrap();
+        for _ in 0..2 {
+            graph.replay().unwrap();
+            assert_eq!(y.to_vec().unwrap(), [0.5; 64], "{}", device.name());
+        }
+    }
+}
+
+#[test]
+fn a_capture_holds_launches_only_and_ends_with_its_error() {
+    for device in devices() {
+        let x = Tensor::from_f32(&device, [64], &[8.0; 64]).unwrap();
+        let used = device.memory().used;
+        let error = device.capture(|| quartered(&x)?.to_vec()).err().unwrap();
+        assert!(error.to_string().contains("download"), "{error}");
+        assert!(error.to_string().contains("being captured"), "{error}");
+        let upload = || x.overwrite(&[1.0f32; 64]);
+        let error = device.capture(upload).err().unwrap();
+        assert!(error.to_string().contains("upload"), "{error}");
+        assert_eq!(device.memory().used, used);
+        let y = quartered(&x).unwrap(); // launched at once, as before
+        assert_eq!(y.to_vec().unwrap(), [2.0; 64]);
+    }
+}
+
+#[test]
+fn the_null_device_counts_what_is_replayed() {
+    let device = Device::null(Real::Bf16);
+    let x = Tensor::from_f32(&device, [64], &[8.0; 64]).unwrap();
+    let (_, graph) = device.capture(|| quartered(&x)).unwrap();
+    let before = device.work();
+    graph.replay().unwrap();
+    let mut expected = before;
+    expected += graph.work();
+    assert_eq!(device.work(), expected);
+}
+
+/// 6 steps an epoch, 9 in all; warm-up and decay give each step a learning rate of its own.
+fn config(images: &str, assignments: &[&str]) -> Config {
+    let mut layers = Layers::default();
+    layers.preset("tiny").unwrap();
+    let own = [
+        "encoder.image_size=16",
+        "method.head_hidden=32",
+        "method.head_out=16",
+        "augment.blur=0.5",
+        "schedule.batch=8",
+        "schedule.steps=9",
+        "schedule.warmup_epochs=0.5",
+        "output.log_every=1",
+    ];
+    for assignment in own.iter().chain(assignments) {
+        layers.assign(assignment).unwrap();
+    }
+    let images = vec![images.to_string()];
+    layers.set("IMAGES", "data.images", images).unwrap();
+    layers.finish().unwrap()
+}
+
+/// Held on the device as one block.
+const SMALL: &str = "synthetic:48:16";
+
+/// Too large to be held: the loader feeds them.
+fn photographs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..48u32 {
+        let mut draws = Draws::new(1, Purpose::Synthetic, 0, number, 0);
+        let mut file = b"P6 80 72 255\n".to_vec();
+        file.extend((0..3 * 80 * 72).map(|_| draws.bits() as u8));
+        fs::write(folder.path().join(format!("{number}.ppm")), file).unwrap();
+    }
+    folder
+}
+
+#[derive(PartialEq)]
+struct Trained {
+    /// Parameters, statistics, velocities.
+    state: State,
+    /// Loss and gradient norm of each step.
+    numbers: Vec<[f64; 2]>,
+}
+
+/// In `folder` from its newest checkpoint, if there is one, to before `stop` or the end.
+fn train(folder: &Path, device: &Device, config: &Config, stop: Stop) -> Trained {
+    let dataset = Dataset::open(&config.data.images, config.schedule.seed).unwrap();
+    let mut trainer = Trainer::new(device, config, &Arc::new(dataset)).unwrap();
+    let checkpoints = folder.join("checkpoints");
+    if checkpoints.exists() {
+        trainer.restore(&checkpoints).unwrap();
+    }
+    let mut log = Log::open(folder, 1, trainer.step, trainer.schedule.steps).unwrap();
+    trainer.run(&checkpoints, &mut log, &stop).unwrap();
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let numbers = text.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        ["loss", "gradient_norm"].map(|name| line[name].as_f64().unwrap())
+    });
+    Trained {
+        state: checkpoint::newest(&checkpoints).unwrap().1,
+        numbers: numbers.collect(),
+    }
+}
+
+fn whole(device: &Device, config: &Config) -> Trained {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), device, config, Stop::never())
+}
+
+#[test]
+fn replayed_steps_are_eager_ones_bit_for_bit() {
+    let photographs = photographs();
+    for images in [SMALL, photographs.path().to_str().unwrap()] {
+        let with = |graph: &str| config(images, &[graph]);
+        let eager = whole(&Device::cpu(), &with("engine.graph=off"));
+        let replayed = whole(&Device::cpu(), &with("engine.graph=on"));
+        assert_eq!(eager.numbers.len(), 9);
+        assert_eq!(eager.numbers, replayed.numbers, "{images}");
+        assert!(eager == replayed, "{images}: the state differs");
+
+        // Stopped among the replays, resumed, stopped again before there are any.
+        let folder = tempfile::tempdir().unwrap();
+        let resumed = [5, 7, 100].map(|stop| {
+            let config = with("engine.graph=on");
+            train(folder.path(), &Device::cpu(), &config, Stop::before(stop))
+        });
+        assert!(eager == resumed[2], "{images}: the resumed state differs");
+    }
+}
+
+#[test]
+fn replayed_steps_are_eager_ones_on_the_emulator() {
+    for device in devices().into_iter().filter(|d| d.name() != "cpu") {
+        let with = |graph: &str| {
+            let small = [
+                "encoder.image_size=8",
+                "schedule.batch=2",
+                "schedule.steps=4",
+            ];
+            config("synthetic:6:16", &[&small[..], &[graph]].concat())
+        };
+        let eager = whole(&device, &with("engine.graph=off"));
+        let replayed = whole(&device, &with("engine.graph=on"));
+        assert_eq!(eager.numbers.len(), 4);
+        assert!(eager == replayed, "{}", device.name());
+    }
+}
+
+/// However many steps a run has, it holds what its first few asked for.
+#[test]
+fn memory_is_flat_after_the_warm_up() {
+    let memory = |graph: &str, steps: &str| -> MemoryUse {
+        let device = Device::cpu();
+        whole(&device, &config(SMALL, &[graph, steps]));
+        device.memory()
+    };
+    let eager = memory("engine.graph=off", "schedule.steps=3");
+    assert_eq!(eager, memory("engine.graph=off", "schedule.steps=23"));
+    let replayed = memory("engine.graph=on", "schedule.steps=3");
+    assert_eq!(replayed, memory("engine.graph=on", "schedule.steps=23"));
+    assert_eq!(replayed.held, eager.held, "the pool's own blocks served");
+    assert!(
+        replayed.peak > eager.peak,
+        "a graph's memory is in use as a whole"
+    );
+    assert_eq!((eager.used, replayed.used), (0, 0), "all of it came back");
+}
