@@ -40,9 +40,16 @@ impl Conv {
             },
         }
     }
-    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+    /// The output, and what the batch norm behind it need not look for again.
+    pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<(Var, Option<Partial>)> {
         let weight = pass.weight(self.weight);
-        ops::conv2d(&mut pass.tape, x, &weight, self.stride)
+        match pass.mode() {
+            Mode::Evaluate => {
+                let y = ops::conv2d(&mut pass.tape, x, &weight, self.stride)?;
+                Ok((y, None))
+            }
+            _ => ops::conv2d_with_statistics(&mut pass.tape, x, &weight, self.stride),
+        }
     }
 }
 

@@ -128,8 +128,8 @@ impl ResNet {
 
     /// x (n, h, w, 3) to the pooled features (n, d).
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
-        let x = self.conv1.forward(pass, x)?;
-        let mut x = self.bn1.forward_relu(pass, &x, None)?;
+        let (x, seen) = self.conv1.forward(pass, x)?;
+        let mut x = self.bn1.forward_relu(pass, &x, seen)?;
         if self.stem == Stem::ImageNet {
             x = ops::max_pool(&mut pass.tape, &x, 3, 2, 1)?;
         }
@@ -196,17 +196,17 @@ impl Block {
         let residual = match &self.downsample {
             None => x.clone(),
             Some((conv, norm)) => {
-                let x = conv.forward(pass, x)?;
-                norm.forward(pass, &x, None)?
+                let (x, seen) = conv.forward(pass, x)?;
+                norm.forward(pass, &x, seen)?
             }
         };
         let (last, before) = self.layers.split_last().expect("a block has layers");
         let mut x = x.clone();
         for (conv, norm) in before {
-            x = conv.forward(pass, &x)?;
-            x = norm.forward_relu(pass, &x, None)?;
+            let (y, seen) = conv.forward(pass, &x)?;
+            x = norm.forward_relu(pass, &y, seen)?;
         }
-        let x = last.0.forward(pass, &x)?;
-        last.1.forward_add_relu(pass, &x, &residual, None)
+        let (x, seen) = last.0.forward(pass, &x)?;
+        last.1.forward_add_relu(pass, &x, &residual, seen)
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         kernels::{BatchNormBackward, BatchNormCombineSums, BatchNormForward, BatchNormSums},
     },
 };
+pub(super) use statistics::chunk_statistics;
 pub use statistics::{Mode, Norm, Partial, Running};
 
 /// Normalises each channel of x (.., channels), then scales by gamma and shifts by beta, f32 (channels).

@@ -9,6 +9,7 @@ use crate::{
         Arch, Grid, Host, Kernel, KernelInfo, Parameters, Ptr, Real,
         kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient, SumSplits, Window},
     },
+    ops::batch_norm::{self, Partial},
     tensor::Element,
 };
 
@@ -25,29 +26,67 @@ pub struct Stride {
 /// gradient is f32.
 pub fn conv2d(tape: &mut Tape, x: &Var, weight: &Var, stride: Stride) -> Result<Var> {
     let y = forward(&x.value, &weight.value, stride)?;
+    Ok(record(tape, x, weight, y, stride))
+}
+
+/// `conv2d`, and what a batch norm of y will ask, where the kernel can tell while it has y at hand.
+pub fn conv2d_with_statistics(
+    tape: &mut Tape,
+    x: &Var,
+    weight: &Var,
+    stride: Stride,
+) -> Result<(Var, Option<Partial>)> {
+    let (y, statistics) = forward_with_statistics(&x.value, &weight.value, stride)?;
+    Ok((record(tape, x, weight, y, stride), statistics))
+}
+
+fn record(tape: &mut Tape, x: &Var, weight: &Var, y: Tensor, stride: Stride) -> Var {
     let (xv, wv) = (x.value.clone(), weight.value.clone());
-    Ok(
-        tape.record("conv2d", [x, weight], y, move |dy, [need_x, need_w]| {
-            Ok([
-                need_x
-                    .then(|| input_gradient(&dy, &wv, xv.dims_of(), stride))
-                    .transpose()?,
-                need_w
-                    .then(|| weight_gradient(&dy, &xv, wv.dims_of(), stride))
-                    .transpose()?,
-            ])
-        }),
-    )
+    tape.record("conv2d", [x, weight], y, move |dy, [need_x, need_w]| {
+        Ok([
+            need_x
+                .then(|| input_gradient(&dy, &wv, xv.dims_of(), stride))
+                .transpose()?,
+            need_w
+                .then(|| weight_gradient(&dy, &xv, wv.dims_of(), stride))
+                .transpose()?,
+        ])
+    })
 }
 
 pub fn forward(x: &Tensor, weight: &Tensor, stride: Stride) -> Result<Tensor> {
+    launch_forward(x, weight, stride, None)
+}
+
+pub fn forward_with_statistics(
+    x: &Tensor,
+    weight: &Tensor,
+    stride: Stride,
+) -> Result<(Tensor, Option<Partial>)> {
+    let g = geometry(x.dims_of(), weight.dims_of(), stride);
+    if !tiles::tells_statistics(&g, x.device().arch()) {
+        return Ok((forward(x, weight, stride)?, None));
+    }
+    let chunk_rows = tiles::STATISTICS_ROWS;
+    let chunks = (g.n * g.p * g.q).div_ceil(chunk_rows) as usize;
+    let chunks = Tensor::uninit(x.device(), Element::F32, [chunks, 2, g.k as usize])?;
+    let y = launch_forward(x, weight, stride, Some(&chunks))?;
+    Ok((y, Some(Partial { chunks, chunk_rows })))
+}
+
+fn launch_forward(
+    x: &Tensor,
+    weight: &Tensor,
+    stride: Stride,
+    statistics: Option<&Tensor>,
+) -> Result<Tensor> {
     let g = geometry(x.dims_of(), weight.dims_of(), stride);
     let y = Tensor::uninit(x.device(), Element::Real, g.output())?;
     x.device().launch(Conv2dForward {
         x: x.ptr(),
         weight: weight.ptr(),
         y: y.ptr(),
-        statistics: Ptr::NULL,
+        statistics: statistics.map_or(Ptr::NULL, Tensor::ptr),
         g,
     })?;
     Ok(y)
@@ -187,6 +226,12 @@ impl Kernel for Conv2dForward {
         let weight = memory.read::<f32>(self.weight, g.weights() as usize);
         let y = memory.write::<f32>(self.y, g.outputs() as usize);
         cpu::forward(g, x, weight, y);
+        if !self.statistics.is_null() {
+            let (rows, channels) = (tiles::STATISTICS_ROWS as usize, g.k as usize);
+            let chunks = (y.len() / channels).div_ceil(rows);
+            let partial = memory.write::<f32>(self.statistics, chunks * 2 * channels);
+            batch_norm::chunk_statistics(y, channels, rows, partial);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use add::add;
 pub use batch_norm::batch_norm;
 pub use batch_norm_add_relu::batch_norm_add_relu;
 pub use batch_norm_relu::batch_norm_relu;
-pub use conv2d::conv2d;
+pub use conv2d::{conv2d, conv2d_with_statistics};
 pub use cross_entropy::cross_entropy;
 pub use ema::ema;
 pub use global_average_pool::global_average_pool;

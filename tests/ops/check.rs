@@ -22,6 +22,11 @@ pub fn cpu() -> Device {
     CPU.clone()
 }
 
+/// The CPU and all others.
+pub fn devices() -> Vec<Device> {
+    [cpu()].into_iter().chain(OTHERS.iter().cloned()).collect()
+}
+
 /// Few cases by default: each runs every thread of every block. PROPTEST_CASES asks for more.
 pub fn cases(n: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES")

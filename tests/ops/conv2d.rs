@@ -3,6 +3,7 @@ use approx::assert_relative_eq;
 use proptest::prelude::*;
 use selfsame::{
     Device, Result, Tensor,
+    device::Real,
     ops::conv2d::{self, Stride},
 };
 
@@ -111,6 +112,48 @@ proptest! {
         let x = Tensor::from_slice(&cpu(), case.x, &noise(seed, len(&case.x))).unwrap();
         let weight = Tensor::from_slice(&cpu(), case.weight, &noise(seed + 1, len(&case.weight))).unwrap();
         assert_gradient(&[x, weight], seed, |t, v| conv2d::conv2d(t, &v[0], &v[1], case.stride));
+    }
+}
+
+/// The mean of a convolution's output, and the squared differences, as batch norm would have found them
+/// in the output itself.
+#[test]
+fn statistics_are_those_of_the_output() {
+    let stride = Stride {
+        stride: 1,
+        padding: 1,
+    };
+    let (x, weight) = ([2, 13, 11, 16], [72, 3, 3, 16]);
+    for device in devices() {
+        let tx = Tensor::from_slice(&device, x, &noise(1, len(&x))).unwrap();
+        let tw = Tensor::from_slice(&device, weight, &noise(2, len(&weight))).unwrap();
+        let (y, seen) = conv2d::forward_with_statistics(&tx, &tw, stride).unwrap();
+        let Some(seen) = seen else {
+            assert_eq!(device.real(), Real::F32, "{}", device.name());
+            continue;
+        };
+        let (y, found) = (y.to_vec().unwrap(), seen.chunks.to_vec().unwrap());
+        let chunks = y.chunks(72 * seen.chunk_rows as usize);
+        assert_eq!(found.len(), chunks.len() * 2 * 72);
+        for (rows, found) in chunks.zip(found.chunks(2 * 72)) {
+            for channel in 0..72 {
+                let values: Vec<f64> = rows
+                    .iter()
+                    .skip(channel)
+                    .step_by(72)
+                    .map(|&v| v as f64)
+                    .collect();
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+                let found = [channel, 72 + channel].map(|i| found[i] as f64);
+                assert_relative_eq!(
+                    found[..],
+                    [mean, squares][..],
+                    max_relative = 1e-4,
+                    epsilon = 1e-4
+                );
+            }
+        }
     }
 }
 

@@ -205,22 +205,32 @@ impl Kernel for BatchNormStatistics {
         let chunks = self.rows.div_ceil(self.chunk_rows) as usize;
         let x = memory.read::<f32>(self.x, self.rows as usize * channels);
         let partial = memory.write::<f32>(self.partial, chunks * 2 * channels);
-        let chunks = x.par_chunks(self.chunk_rows as usize * channels);
-        let outputs = partial.par_chunks_mut(2 * channels);
-        chunks.zip(outputs).for_each(|(x, partial)| {
-            // Differences from the chunk's first row: squares of the values themselves would cancel.
-            let origin = &x[..channels];
-            rows::sum(partial, [x, x], [origin], |[x, _], [origin]| {
-                [x - origin, (x - origin) * (x - origin)]
-            });
-            let n = (x.len() / channels) as f32;
-            let (mean, squares) = partial.split_at_mut(channels);
-            for ((mean, squares), origin) in mean.iter_mut().zip(squares).zip(origin) {
-                *squares = (*squares - *mean * *mean / n).max(0.0);
-                *mean = origin + *mean / n;
-            }
-        });
+        chunk_statistics(x, channels, self.chunk_rows as usize, partial);
     }
+}
+
+/// partial (chunks, 2, channels): of each chunk of rows of x, the mean and the sum of squared differences.
+pub(in crate::ops) fn chunk_statistics(
+    x: &[f32],
+    channels: usize,
+    chunk_rows: usize,
+    partial: &mut [f32],
+) {
+    let chunks = x.par_chunks(chunk_rows * channels);
+    let outputs = partial.par_chunks_mut(2 * channels);
+    chunks.zip(outputs).for_each(|(x, partial)| {
+        // Differences from the chunk's first row: squares of the values themselves would cancel.
+        let origin = &x[..channels];
+        rows::sum(partial, [x, x], [origin], |[x, _], [origin]| {
+            [x - origin, (x - origin) * (x - origin)]
+        });
+        let n = (x.len() / channels) as f32;
+        let (mean, squares) = partial.split_at_mut(channels);
+        for ((mean, squares), origin) in mean.iter_mut().zip(squares).zip(origin) {
+            *squares = (*squares - *mean * *mean / n).max(0.0);
+            *mean = origin + *mean / n;
+        }
+    });
 }
 
 impl Kernel for BatchNormCombine {

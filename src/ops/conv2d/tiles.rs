@@ -24,6 +24,14 @@ fn tile([rows, columns]: [u32; 2], arch: Arch) -> [u32; 2] {
     }
 }
 
+/// Rows of y that forward tells the statistics of at a time: those of a tile, whichever it takes.
+pub(super) const STATISTICS_ROWS: u32 = 128;
+
+/// The CPU and tensor cores do; the plain kernels, which are for odd shapes, do not.
+pub(super) fn tells_statistics(g: &Window, arch: Arch) -> bool {
+    arch.compute == 0 || has_tensor_cores(g, arch)
+}
+
 pub(super) fn forward(g: &Window, arch: Arch) -> Option<[u32; 2]> {
     has_tensor_cores(g, arch).then(|| tile([g.n * g.p * g.q, g.k], arch))
 }
