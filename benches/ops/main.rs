@@ -11,6 +11,7 @@ mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod conv2d;
+mod conv2d_image;
 mod copy;
 mod cross_entropy;
 mod ema;
@@ -112,6 +113,7 @@ fn all(c: &mut Criterion) {
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
     conv2d::bench(c, &device);
+    conv2d_image::bench(c, &device);
     copy::bench(c, &device);
     cross_entropy::bench(c, &device);
     ema::bench(c, &device);

@@ -51,6 +51,11 @@ impl Conv {
             _ => ops::conv2d_with_statistics(&mut pass.tape, x, &weight, self.stride),
         }
     }
+    /// The same of images, which have few channels.
+    pub fn forward_image(&self, pass: &mut Pass, x: &Var) -> Result<(Var, Option<Partial>)> {
+        let weight = pass.weight(self.weight);
+        ops::conv2d_image(&mut pass.tape, x, &weight, self.stride)
+    }
 }
 
 /// Batch norm over all but the last dimension.

@@ -128,7 +128,7 @@ impl ResNet {
 
     /// x (n, h, w, 3) to the pooled features (n, d).
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
-        let (x, seen) = self.conv1.forward(pass, x)?;
+        let (x, seen) = self.conv1.forward_image(pass, x)?;
         let mut x = self.bn1.forward_relu(pass, &x, seen)?;
         if self.stem == Stem::ImageNet {
             x = ops::max_pool(&mut pass.tape, &x, 3, 2, 1)?;

@@ -55,7 +55,8 @@ fn record(tape: &mut Tape, x: &Var, weight: &Var, y: Tensor, stride: Stride) -> 
 }
 
 pub fn forward(x: &Tensor, weight: &Tensor, stride: Stride) -> Result<Tensor> {
-    launch_forward(x, weight, stride, None)
+    let g = geometry(x.dims_of(), weight.dims_of(), stride);
+    launch_forward(x, weight, g, None)
 }
 
 pub fn forward_with_statistics(
@@ -63,24 +64,31 @@ pub fn forward_with_statistics(
     weight: &Tensor,
     stride: Stride,
 ) -> Result<(Tensor, Option<Partial>)> {
-    let g = geometry(x.dims_of(), weight.dims_of(), stride);
+    forward_of(x, weight, geometry(x.dims_of(), weight.dims_of(), stride))
+}
+
+/// The same over any window: one that is not padded alike on all sides.
+pub(super) fn forward_of(
+    x: &Tensor,
+    weight: &Tensor,
+    g: Window,
+) -> Result<(Tensor, Option<Partial>)> {
     if !tiles::tells_statistics(&g, x.device().arch()) {
-        return Ok((forward(x, weight, stride)?, None));
+        return Ok((launch_forward(x, weight, g, None)?, None));
     }
     let chunk_rows = tiles::STATISTICS_ROWS;
     let chunks = (g.n * g.p * g.q).div_ceil(chunk_rows) as usize;
     let chunks = Tensor::uninit(x.device(), Element::F32, [chunks, 2, g.k as usize])?;
-    let y = launch_forward(x, weight, stride, Some(&chunks))?;
+    let y = launch_forward(x, weight, g, Some(&chunks))?;
     Ok((y, Some(Partial { chunks, chunk_rows })))
 }
 
 fn launch_forward(
     x: &Tensor,
     weight: &Tensor,
-    stride: Stride,
+    g: Window,
     statistics: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let g = geometry(x.dims_of(), weight.dims_of(), stride);
     let y = Tensor::uninit(x.device(), Element::Real, g.output())?;
     x.device().launch(Conv2dForward {
         x: x.ptr(),
@@ -118,8 +126,13 @@ pub fn weight_gradient(
     weight: [usize; 4],
     stride: Stride,
 ) -> Result<Tensor> {
-    let g = geometry(x.dims_of(), weight, stride);
+    weight_gradient_of(dy, x, geometry(x.dims_of(), weight, stride))
+}
+
+/// The same over any window.
+pub(super) fn weight_gradient_of(dy: &Tensor, x: &Tensor, g: Window) -> Result<Tensor> {
     g.check_output(dy);
+    let weight = [g.k, g.r, g.s, g.c].map(|d| d as usize);
     let (splits, range) = splits(&g, dy.device().arch());
     let len: usize = weight.iter().product();
     let partial = Tensor::uninit(dy.device(), Element::F32, [splits as usize, len])?;

@@ -11,6 +11,7 @@ mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod check;
 mod conv2d;
+mod conv2d_image;
 mod copy;
 mod cross_entropy;
 mod ema;

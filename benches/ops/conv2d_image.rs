@@ -1,0 +1,35 @@
+use criterion::Criterion;
+use selfsame::{
+    Device, Tensor,
+    device::kernels::Conv2dImageFold,
+    ops::{
+        conv2d::{Stride, geometry},
+        conv2d_image::Fold,
+    },
+    tensor::Element,
+};
+
+/// ResNet-50's stem: 224 pixels to 112 of 16 channels; the convolution itself is `conv2d`'s.
+pub fn bench(bencher: &mut Criterion, device: &Device) {
+    let (n, stride) = (
+        super::batch(device),
+        Stride {
+            stride: 2,
+            padding: 3,
+        },
+    );
+    let x = Tensor::uninit(device, Element::Real, [n, 224, 224, 3]).unwrap();
+    let fold = Fold::of(geometry([n, 224, 224, 3], [64, 7, 7, 3], stride));
+    let y = fold.image(&x).unwrap();
+    let kernel = Conv2dImageFold {
+        x: x.ptr(),
+        y: y.ptr(),
+        n: n as u32,
+        h: 224,
+        w: 224,
+        c: 3,
+        f: 2,
+        folded: 16,
+    };
+    super::bench(bencher, device, "224x224 to 112x112", kernel);
+}

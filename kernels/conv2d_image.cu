@@ -1,0 +1,57 @@
+// conv2d_image: the first convolution, whose three channels fill no 16-byte chunk. Blocks of
+// stride x stride pixels are folded into one pixel of stride^2 c channels (space to depth), filled up
+// with zeros to a multiple of eight; the weight is folded alike, and what is left is a conv2d of stride 1.
+#include "common.cuh"
+
+// c channels at stride f, window r x s: folded channel (dh f + dw) c + channel; window tap r of the image
+// is tap (r + shift) / f of the folded image, at dh = (r + shift) % f.
+
+// x (n, h, w, c), y (n, h / f, w / f, folded), both real, sizes rounded up. One thread a folded pixel.
+struct Conv2dImageFold { const real* x; real* y; u32 n, h, w, c, f, folded; };
+
+KERNEL(conv2d_image_fold, Conv2dImageFold) {
+  const u32 height = (p.h + p.f - 1) / p.f, width = (p.w + p.f - 1) / p.f;
+  for (u64 i = thread_index(); i < u64(p.n) * height * width; i += thread_count()) {
+    const u32 w0 = u32(i % width) * p.f, h0 = u32(i / width % height) * p.f;
+    const u64 image = i / width / height * p.h;
+    real* y = p.y + i * p.folded;
+    for (u32 d = 0; d < p.folded; d++) {
+      const u32 channel = d % p.c, h = h0 + d / p.c / p.f, w = w0 + d / p.c % p.f;
+      const bool inside = d < p.f * p.f * p.c && h < p.h && w < p.w;
+      y[d] = inside ? p.x[((image + h) * p.w + w) * p.c + channel] : to_real(0.0f);
+    }
+  }
+}
+
+// weight (k, r, s, c), y (k, folded_r, folded_s, folded), both real. One thread an element of y.
+struct Conv2dImageFoldWeight {
+  const real* weight; real* y; u32 k, r, s, c, f, shift, folded_r, folded_s, folded;
+};
+
+KERNEL(conv2d_image_fold_weight, Conv2dImageFoldWeight) {
+  const u64 n = u64(p.k) * p.folded_r * p.folded_s * p.folded;
+  for (u64 i = thread_index(); i < n; i += thread_count()) {
+    const u32 d = u32(i % p.folded), tap = u32(i / p.folded % (p.folded_r * p.folded_s));
+    const u64 k = i / p.folded / (p.folded_r * p.folded_s);
+    const u32 r = tap / p.folded_s * p.f + d / p.c / p.f - p.shift;  // wraps below 0
+    const u32 s = tap % p.folded_s * p.f + d / p.c % p.f - p.shift;
+    const bool inside = d < p.f * p.f * p.c && r < p.r && s < p.s;
+    p.y[i] = inside ? p.weight[((k * p.r + r) * p.s + s) * p.c + d % p.c] : to_real(0.0f);
+  }
+}
+
+// dfolded (k, folded_r, folded_s, folded), dweight (k, r, s, c), both f32: the gradient of the weight from
+// that of the folded one. One thread an element of dweight.
+struct Conv2dImageUnfoldGradient {
+  const float* dfolded; float* dweight; u32 k, r, s, c, f, shift, folded_r, folded_s, folded;
+};
+
+KERNEL(conv2d_image_unfold_gradient, Conv2dImageUnfoldGradient) {
+  const u64 n = u64(p.k) * p.r * p.s * p.c;
+  for (u64 i = thread_index(); i < n; i += thread_count()) {
+    const u32 channel = u32(i % p.c), s = u32(i / p.c % p.s) + p.shift, r = u32(i / p.c / p.s % p.r) + p.shift;
+    const u64 k = i / p.c / p.s / p.r;
+    const u32 d = (r % p.f * p.f + s % p.f) * p.c + channel;
+    p.dweight[i] = p.dfolded[((k * p.folded_r + r / p.f) * p.folded_s + s / p.f) * p.folded + d];
+  }
+}
