@@ -82,6 +82,17 @@ DEVICE void with_lane(u32 pack, u32 width, Body body) {
   else body(Lane{first, width - first < PACK ? width - first : PACK, false});
 }
 
+// The same where many packs are held at once: without whole packs, one lane of one element after another.
+template <typename Body>
+DEVICE void with_lanes(u32 pack, u32 width, Body body) {
+  const u32 first = pack * PACK;
+  if (first >= width) return;
+  if (width % PACK == 0) body(Lane{first, PACK, true});
+  else
+#pragma unroll 1
+    for (u32 at = first; at < width && at < first + PACK; ++at) body(Lane{at, 1, false});
+}
+
 // Rows begin + y, of every `stride`, where a block is as many rows as it has threads down: each thread
 // loads ROWS of its rows before it uses the first; singly where packs are not whole, and at the end.
 template <u32 ROWS, typename Load, typename Use>

@@ -8,6 +8,7 @@ mod augment_draw;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
+mod batch_norm_relu_max_pool;
 mod conv2d;
 mod copy;
 mod cross_entropy;
@@ -73,6 +74,7 @@ fn all(c: &mut Criterion) {
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
+    batch_norm_relu_max_pool::bench(c, &device);
     conv2d::bench(c, &device);
     copy::bench(c, &device);
     cross_entropy::bench(c, &device);
