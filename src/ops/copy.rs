@@ -1,10 +1,11 @@
 //! `copy`: elements from one tensor to another, converting between f32 and the device's real numbers.
 //! Nothing here is recorded: these serve flat parameters, gradients and results.
+use super::flat_grid;
 use crate::{
     Result, Tensor,
     device::{
         Arch, Device, Grid, Host, Kernel, Ptr, Real,
-        kernels::{Copy, Fill, FromReal, ToReal},
+        kernels::{Copy, CopyFromReal, CopyToReal, Fill},
     },
     shape::Shape,
     tensor::Element,
@@ -29,12 +30,12 @@ pub fn copy(x: &Tensor, y: &Tensor) -> Result<()> {
                 n,
             })
         }
-        (Element::F32, Element::Real) => device.launch(ToReal {
+        (Element::F32, Element::Real) => device.launch(CopyToReal {
             x: x.ptr(),
             y: y.ptr(),
             n,
         }),
-        (Element::Real, Element::F32) => device.launch(FromReal {
+        (Element::Real, Element::F32) => device.launch(CopyFromReal {
             x: x.ptr(),
             y: y.ptr(),
             n,
@@ -88,7 +89,7 @@ fn copy_on_cpu(memory: &Host, x: Ptr, y: Ptr, n: u64) {
 
 impl Kernel for Copy {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, _: Real) -> u64 {
         8 * self.n
@@ -98,9 +99,9 @@ impl Kernel for Copy {
     }
 }
 
-impl Kernel for ToReal {
+impl Kernel for CopyToReal {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         (4 + real.bytes()) * self.n
@@ -110,9 +111,9 @@ impl Kernel for ToReal {
     }
 }
 
-impl Kernel for FromReal {
+impl Kernel for CopyFromReal {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         (4 + real.bytes()) * self.n
@@ -124,7 +125,7 @@ impl Kernel for FromReal {
 
 impl Kernel for Fill {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, _: Real) -> u64 {
         4 * self.n

@@ -36,3 +36,8 @@ pub use matmul::{linear, linear_bias, matmul};
 pub use max_pool::max_pool;
 pub use nt_xent::nt_xent;
 pub use relu::relu;
+
+/// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
+fn flat_grid(n: u64) -> crate::device::Grid {
+    crate::device::Grid::elements(n.div_ceil(16))
+}

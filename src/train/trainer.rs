@@ -143,12 +143,12 @@ impl Trainer {
         pass.backward(&loss, &self.gradients)?;
         let summary = optimize::step(
             &self.params.values,
+            self.params.reals(),
             &self.gradients,
             &self.velocities,
             &self.segments,
             &build::optimizer_step(&self.config.optimize, lr),
         )?;
-        self.params.refresh()?;
         self.network.method.after_step(&self.params)?;
         self.step += 1;
         self.pending.push(Pending {
