@@ -51,14 +51,14 @@ DEVICE void with_channels(u32 channels, Body body) {
 template <u32 ROWS, typename Load, typename Use>
 DEVICE void walk_rows(Lane lane, u32 rows, Load load, Use use) {
   const u64 tile = ROWS * blockDim.y;
-  walk<ROWS>(lane, blockIdx.y * tile, rows, gridDim.y * tile, load, use);
+  walk<ROWS>(lane.whole, blockIdx.y * tile + threadIdx.y, blockDim.y, rows, gridDim.y * tile, load, use);
 }
 // Those of chunk blockIdx.y.
 template <u32 ROWS, typename Load, typename Use>
 DEVICE void walk_chunk(Lane lane, u32 rows, u32 chunk_rows, Load load, Use use) {
   const u64 start = u64(blockIdx.y) * chunk_rows;
   const u64 end = start + chunk_rows < rows ? start + chunk_rows : rows;
-  walk<ROWS>(lane, start, end, ROWS * blockDim.y, load, use);
+  walk<ROWS>(lane.whole, start + threadIdx.y, blockDim.y, end, ROWS * blockDim.y, load, use);
 }
 
 DEVICE void add(Pairs& sums, u32 i, float first, float second) {

@@ -2,7 +2,7 @@
 //
 // Memory is described by two tables. segments (count, 3): a tensor's first chunk, its number of chunks,
 // its flags. chunks (n, 3): offset, length, segment: a tensor cut into pieces a block can handle.
-#include "common.cuh"
+#include "pack.cuh"
 
 constexpr u32 ADAPT = 1, DECAY = 2;        // a segment's flags
 constexpr u32 SGD = 0, LARS = 1, LARC = 2;  // rules
@@ -19,14 +19,24 @@ KERNEL(optimize_norms, OptimizeNorms) {
   const u32 offset = chunk[0], length = chunk[1];
   const float decay = p.segments[3 * chunk[2] + 2] & DECAY ? p.weight_decay : 0.0f;
   float values = 0.0f, gradients = 0.0f, decayed = 0.0f, wrong = 0.0f;
-  for (u32 i = threadIdx.x; i < length; i += blockDim.x) {
-    const float value = p.values[offset + i], gradient = p.gradients[offset + i];
+  struct Input { Pack<float, 4> value, gradient; };
+  auto add = [&](float value, float gradient) {
     const float sum = gradient + decay * value;
     values += value * value;
     gradients += gradient * gradient;
     decayed += sum * sum;
     wrong += gradient - gradient == 0.0f ? 0.0f : 1.0f;  // infinity - infinity is NaN
-  }
+  };
+  const float* value = p.values + offset;
+  const float* gradient = p.gradients + offset;
+  const u32 packs = is_aligned(value, gradient) ? length / 4 : 0;
+  walk<2>(true, threadIdx.x, blockDim.x, packs, 2 * blockDim.x,
+      [&](u64 i) { return Input{load_pack<4>(value + 4 * i), load_pack<4>(gradient + 4 * i)}; },
+      [&](u64, const Input& in) {
+#pragma unroll
+        for (u32 k = 0; k < 4; ++k) add(in.value.at[k], in.gradient.at[k]);
+      });
+  for (u32 i = 4 * packs + threadIdx.x; i < length; i += blockDim.x) add(value[i], gradient[i]);
   values = block_sum(values);
   gradients = block_sum(gradients);
   decayed = block_sum(decayed);
@@ -92,10 +102,11 @@ KERNEL(optimize_rates, OptimizeRates) {
 
 // step = scale (gradient + decay value); velocity = momentum velocity + step; value -= lr velocity, or
 // lr (step + momentum velocity) with nesterov. Nothing moves where any gradient is not finite. values,
-// gradients, velocities flat f32. One block a chunk.
+// gradients, velocities flat f32; reals flat real, null where there is no such copy of the values. One block
+// a chunk.
 struct OptimizeStep {
-  float* values; const float* gradients; float* velocities; const u32* chunks; const float* rates;
-  const float* summary; u64 n; u32 chunk_count, segment_count, nesterov; float momentum;
+  float* values; real* reals; const float* gradients; float* velocities; const u32* chunks;
+  const float* rates; const float* summary; u64 n; u32 chunk_count, segment_count, nesterov; float momentum;
 };
 
 KERNEL(optimize_step, OptimizeStep) {
@@ -104,11 +115,31 @@ KERNEL(optimize_step, OptimizeStep) {
   const u32 offset = chunk[0], length = chunk[1];
   const float* rates = p.rates + 3 * u64(chunk[2]);
   const float scale = rates[0], decay = rates[1], lr = rates[2];
-  for (u32 i = threadIdx.x; i < length; i += blockDim.x) {
-    const float value = p.values[offset + i];
-    const float step = scale * (p.gradients[offset + i] + decay * value);
-    const float velocity = p.momentum * p.velocities[offset + i] + step;
-    p.velocities[offset + i] = velocity;
-    p.values[offset + i] = value - lr * (p.nesterov ? step + p.momentum * velocity : velocity);
+  struct Input { Pack<float, 4> value, gradient, velocity; };
+  auto move = [&](float& value, float gradient, float& velocity) {
+    const float step = scale * (gradient + decay * value);
+    velocity = p.momentum * velocity + step;
+    value -= lr * (p.nesterov ? step + p.momentum * velocity : velocity);
+  };
+  float* value = p.values + offset;
+  const float* gradient = p.gradients + offset;
+  float* velocity = p.velocities + offset;
+  real* rounded = p.reals == nullptr ? nullptr : p.reals + offset;
+  const u32 packs = is_aligned(value, gradient, velocity, rounded) ? length / 4 : 0;
+  walk<2>(true, threadIdx.x, blockDim.x, packs, 2 * blockDim.x,
+      [&](u64 i) {
+        return Input{load_pack<4>(value + 4 * i), load_pack<4>(gradient + 4 * i),
+                     load_pack<4>(velocity + 4 * i)};
+      },
+      [&](u64 i, Input in) {
+#pragma unroll
+        for (u32 k = 0; k < 4; ++k) move(in.value.at[k], in.gradient.at[k], in.velocity.at[k]);
+        store_pack(velocity + 4 * i, in.velocity);
+        store_pack(value + 4 * i, in.value);
+        if (rounded != nullptr) store_pack(rounded + 4 * i, in.value);
+      });
+  for (u32 i = 4 * packs + threadIdx.x; i < length; i += blockDim.x) {
+    move(value[i], gradient[i], velocity[i]);
+    if (rounded != nullptr) rounded[i] = to_real(value[i]);
   }
 }

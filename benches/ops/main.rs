@@ -10,6 +10,7 @@ mod augment_draw;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
+mod batch_norm_relu_max_pool;
 mod conv2d;
 mod conv2d_image;
 mod copy;
@@ -112,6 +113,7 @@ fn all(c: &mut Criterion) {
     batch_norm::bench(c, &device);
     batch_norm_add_relu::bench(c, &device);
     batch_norm_relu::bench(c, &device);
+    batch_norm_relu_max_pool::bench(c, &device);
     conv2d::bench(c, &device);
     conv2d_image::bench(c, &device);
     copy::bench(c, &device);

@@ -3,6 +3,7 @@ use selfsame::{
     Device, Tensor,
     device::kernels::{OptimizeNorms, OptimizeStep},
     ops::copy,
+    tensor::Element,
 };
 
 /// As many weights as ResNet-50 has, as one tensor in chunks of 16 K.
@@ -10,6 +11,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let (n, length) = (23_508_032u32, 1 << 14);
     let new = |value: f32| copy::full(device, [n as usize], value).unwrap();
     let (values, gradients, velocities) = (new(1.0), new(0.0), new(0.0));
+    let reals = Tensor::uninit(device, Element::Real, [n as usize]).unwrap();
     let chunk = |start: u32| [start, length.min(n - start), 0];
     let chunks: Vec<u32> = (0..n).step_by(length as usize).flat_map(chunk).collect();
     let chunk_count = chunks.len() as u32 / 3;
@@ -31,6 +33,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     super::bench(c, device, "resnet50", norms);
     let step = OptimizeStep {
         values: values.ptr(),
+        reals: reals.ptr(),
         gradients: gradients.ptr(),
         velocities: velocities.ptr(),
         chunks: chunks.ptr(),

@@ -117,6 +117,16 @@ impl BatchNorm {
         let (scale, shift, running, mode) = self.terms(pass, partial)?;
         ops::batch_norm_relu(&mut pass.tape, x, &scale, &shift, &running, mode)
     }
+    /// 3 x 3 maxima of relu(batch norm(x)) at stride 2: the end of the stem.
+    pub fn forward_relu_max_pool(
+        &self,
+        pass: &mut Pass,
+        x: &Var,
+        partial: Option<Partial>,
+    ) -> Result<Var> {
+        let (scale, shift, running, mode) = self.terms(pass, partial)?;
+        ops::batch_norm_relu_max_pool(&mut pass.tape, x, &scale, &shift, &running, mode)
+    }
     /// relu(batch norm(x) + residual): the end of a residual block.
     pub fn forward_add_relu(
         &self,

@@ -18,7 +18,8 @@ pub struct Params {
     layout: Arc<Layout>,
     /// Flat, f32: what the optimizer updates and a checkpoint holds.
     pub values: Tensor,
-    /// The same as real numbers: what convolutions read. Call [`Params::refresh`] after changing `values`.
+    /// The same as real numbers: what convolutions read. Whoever changes `values` changes it too, or
+    /// calls [`Params::refresh`].
     reals: Tensor,
     /// Flat, f32: running means and variances.
     pub statistics: Tensor,
@@ -67,12 +68,14 @@ impl Params {
     pub fn device(&self) -> &Device {
         self.values.device()
     }
+    /// The copy in real numbers, where it is memory of its own.
+    pub fn reals(&self) -> Option<&Tensor> {
+        (self.device().real() != Real::F32).then_some(&self.reals)
+    }
     /// Makes the real copy follow `values`.
     pub fn refresh(&self) -> Result<()> {
-        match self.device().real() {
-            Real::F32 => Ok(()),
-            Real::Bf16 => copy::copy(&self.values, &self.reals),
-        }
+        self.reals()
+            .map_or(Ok(()), |reals| copy::copy(&self.values, reals))
     }
     /// A flat f32 tensor of zeros, laid out as `values`: gradients, moments.
     pub fn zeros(&self) -> Result<Tensor> {

@@ -129,10 +129,10 @@ impl ResNet {
     /// x (n, h, w, 3) to the pooled features (n, d).
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
         let (x, seen) = self.conv1.forward_image(pass, x)?;
-        let mut x = self.bn1.forward_relu(pass, &x, seen)?;
-        if self.stem == Stem::ImageNet {
-            x = ops::max_pool(&mut pass.tape, &x, 3, 2, 1)?;
-        }
+        let mut x = match self.stem {
+            Stem::ImageNet => self.bn1.forward_relu_max_pool(pass, &x, seen)?,
+            Stem::Cifar => self.bn1.forward_relu(pass, &x, seen)?,
+        };
         for block in &self.blocks {
             x = block.forward(pass, &x)?;
         }

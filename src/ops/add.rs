@@ -1,4 +1,5 @@
 //! `add`: y = a + b, element by element; the sum of a residual block.
+use super::flat_grid;
 use crate::{
     Result, Tape, Tensor, Var,
     device::{
@@ -48,7 +49,7 @@ fn add_on_cpu(memory: &Host, [a, b, y]: [Ptr; 3], n: u64) {
 
 impl Kernel for Add {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         3 * real.bytes() * self.n
@@ -60,7 +61,7 @@ impl Kernel for Add {
 
 impl Kernel for AddF32 {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, _: Real) -> u64 {
         12 * self.n

@@ -1,5 +1,5 @@
 //! `batch_norm`: y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, channel by channel; and what it
-//! shares with `batch_norm_relu` and `batch_norm_add_relu`.
+//! shares with `batch_norm_relu`, `batch_norm_add_relu` and `batch_norm_relu_max_pool`.
 //!
 //! Sums over rows are taken chunk by chunk, and the chunks added in order; what a chunk is follows from
 //! the shape alone.
@@ -58,15 +58,15 @@ pub fn forward(
 
 /// dx (where needed), dgamma, dbeta.
 pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor>; 3]> {
-    let partial = norm.partial()?;
+    let partial = norm.partial(norm.rows())?;
     norm.x.device().launch(BatchNormSums {
         x: norm.x.ptr(),
         dy: dy.ptr(),
         statistics: norm.statistics.ptr(),
-        partial: partial.ptr(),
+        partial: partial.chunks.ptr(),
         rows: norm.rows(),
         channels: norm.channels(),
-        chunk_rows: norm.chunk_rows(),
+        chunk_rows: partial.chunk_rows,
     })?;
     let [dgamma, dbeta] = norm.combine_sums(&partial)?;
     let dx = need_x.then(|| norm.backward_x(dy, &dgamma, &dbeta));
@@ -78,7 +78,7 @@ pub(super) const PACK: u32 = 8;
 
 /// Blocks along the channels, and the threads (packs, down) of one: as wide as a row is, up to 32 packs, and
 /// as many rows as make 256 threads.
-fn block(channels: u32) -> (u32, [u32; 3]) {
+pub(super) fn threads(channels: u32) -> (u32, [u32; 3]) {
     let packs = channels.div_ceil(PACK);
     let blocks = packs.div_ceil(32);
     let across = packs.div_ceil(blocks).max(1);
@@ -87,14 +87,14 @@ fn block(channels: u32) -> (u32, [u32; 3]) {
 /// Down the grid, what makes 8 blocks a multiprocessor: each is resident with two or three others, and has
 /// rows enough to make up for the parameters it loads first. Never more than there are sets of 4 rows.
 pub(super) fn elements_grid(rows: u32, channels: u32, arch: Arch) -> Grid {
-    let (blocks, threads) = block(channels);
+    let (blocks, threads) = threads(channels);
     let most = (8 * arch.multiprocessors).div_ceil(blocks.max(1));
     let down = rows.div_ceil(4 * threads[1]).min(most);
     Grid::blocks([blocks, down, 1], threads)
 }
 /// Blocks by chunks.
 pub(super) fn chunks_grid(rows: u32, channels: u32, chunk_rows: u32) -> Grid {
-    let (blocks, threads) = block(channels);
+    let (blocks, threads) = threads(channels);
     Grid::blocks([blocks, rows.div_ceil(chunk_rows), 1], threads)
 }
 /// 8 channels a block, which is a sector of memory, and 128 threads to each: they share the chunks.

@@ -63,17 +63,17 @@ pub fn backward(
     dy: &Tensor,
     need_x: bool,
 ) -> Result<[Option<Tensor>; 4]> {
-    let (partial, dresidual) = (norm.partial()?, norm.like_x()?);
+    let (partial, dresidual) = (norm.partial(norm.rows())?, norm.like_x()?);
     norm.x.device().launch(BatchNormAddReluSums {
         x: norm.x.ptr(),
         mask: mask.ptr(),
         dy: dy.ptr(),
         statistics: norm.statistics.ptr(),
         dresidual: dresidual.ptr(),
-        partial: partial.ptr(),
+        partial: partial.chunks.ptr(),
         rows: norm.rows(),
         channels: norm.channels(),
-        chunk_rows: norm.chunk_rows(),
+        chunk_rows: partial.chunk_rows,
     })?;
     let [dgamma, dbeta] = norm.combine_sums(&partial)?;
     let dx = need_x.then(|| norm.backward_x(&dresidual, &dgamma, &dbeta));

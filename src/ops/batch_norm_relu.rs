@@ -50,17 +50,17 @@ pub fn forward(
 
 /// dx (where needed), dgamma, dbeta.
 pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor>; 3]> {
-    let (device, partial) = (norm.x.device(), norm.partial()?);
+    let (device, partial) = (norm.x.device(), norm.partial(norm.rows())?);
     device.launch(BatchNormReluSums {
         x: norm.x.ptr(),
         dy: dy.ptr(),
         statistics: norm.statistics.ptr(),
         gamma: norm.gamma.ptr(),
         beta: norm.beta.ptr(),
-        partial: partial.ptr(),
+        partial: partial.chunks.ptr(),
         rows: norm.rows(),
         channels: norm.channels(),
-        chunk_rows: norm.chunk_rows(),
+        chunk_rows: partial.chunk_rows,
     })?;
     let [dgamma, dbeta] = norm.combine_sums(&partial)?;
     if !need_x {

@@ -1,5 +1,6 @@
 //! `copy`: elements from one tensor to another, converting between f32 and the device's real numbers.
 //! Nothing here is recorded: these serve flat parameters, gradients and results.
+use super::flat_grid;
 use crate::{
     Result, Tensor,
     device::{
@@ -88,7 +89,7 @@ fn copy_on_cpu(memory: &Host, x: Ptr, y: Ptr, n: u64) {
 
 impl Kernel for Copy {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, _: Real) -> u64 {
         8 * self.n
@@ -100,7 +101,7 @@ impl Kernel for Copy {
 
 impl Kernel for CopyToReal {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         (4 + real.bytes()) * self.n
@@ -112,7 +113,7 @@ impl Kernel for CopyToReal {
 
 impl Kernel for CopyFromReal {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         (4 + real.bytes()) * self.n
@@ -124,7 +125,7 @@ impl Kernel for CopyFromReal {
 
 impl Kernel for Fill {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, _: Real) -> u64 {
         4 * self.n

@@ -1,4 +1,5 @@
 //! `ema`: target = momentum target + (1 - momentum) source: a slow copy of what is trained. Not recorded.
+use super::flat_grid;
 use crate::{
     Result, Tensor,
     device::{Arch, Grid, Host, Kernel, Real, kernels::Ema},
@@ -23,7 +24,7 @@ const CHUNK: usize = 1 << 15; // elements a rayon task
 
 impl Kernel for Ema {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, _: Real) -> u64 {
         12 * self.n

@@ -49,7 +49,7 @@ pub fn backward(dy: &Tensor, x_dims: [usize; 4]) -> Result<Tensor> {
 
 impl Kernel for GlobalAveragePoolForward {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.images as u64 * self.channels as u64)
+        Grid::elements(self.images as u64 * self.channels.div_ceil(8) as u64)
     }
     fn bytes(&self, real: Real) -> u64 {
         let outputs = self.images as u64 * self.channels as u64;
@@ -75,7 +75,7 @@ impl Kernel for GlobalAveragePoolForward {
 
 impl Kernel for GlobalAveragePoolBackward {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.images as u64 * self.channels as u64)
+        Grid::elements(self.images as u64 * self.channels.div_ceil(8) as u64)
     }
     fn bytes(&self, real: Real) -> u64 {
         let inputs = self.images as u64 * self.channels as u64;

@@ -96,17 +96,15 @@ pub fn backward(index: &Tensor, dy: &Tensor, x_dims: [usize; 4], sizes: Sizes) -
     Ok(dx)
 }
 
-/// 256 threads along a row of pixels and channels, a block a row as far as the grid goes.
-fn rows_grid(rows: u32, columns: u32) -> Grid {
+/// 256 threads along a row of pixels and packs of 8 channels, a block a row as far as the grid goes.
+fn rows_grid(rows: u32, pixels: u32, channels: u32) -> Grid {
+    let columns = pixels * channels.div_ceil(8);
     Grid::blocks([columns.div_ceil(256), rows.min(65_535), 1], [256, 1, 1])
 }
 
 impl Kernel for MaxPoolForward {
     fn grid(&self, _: Arch) -> Grid {
-        rows_grid(
-            self.images * self.out_height,
-            self.out_width * self.channels,
-        )
+        rows_grid(self.images * self.out_height, self.out_width, self.channels)
     }
     fn bytes(&self, real: Real) -> u64 {
         let inputs = self.height as u64 * self.width as u64;
@@ -166,7 +164,7 @@ fn inside(start: usize, window: usize, padding: usize, size: usize) -> std::ops:
 
 impl Kernel for MaxPoolBackward {
     fn grid(&self, _: Arch) -> Grid {
-        rows_grid(self.images * self.height, self.width * self.channels)
+        rows_grid(self.images * self.height, self.width, self.channels)
     }
     fn bytes(&self, real: Real) -> u64 {
         let inputs = self.height as u64 * self.width as u64;

@@ -9,6 +9,7 @@ pub mod augment_draw;
 pub mod batch_norm;
 pub mod batch_norm_add_relu;
 pub mod batch_norm_relu;
+pub mod batch_norm_relu_max_pool;
 pub mod conv2d;
 pub mod conv2d_image;
 pub mod copy;
@@ -26,6 +27,7 @@ pub use add::add;
 pub use batch_norm::batch_norm;
 pub use batch_norm_add_relu::batch_norm_add_relu;
 pub use batch_norm_relu::batch_norm_relu;
+pub use batch_norm_relu_max_pool::batch_norm_relu_max_pool;
 pub use conv2d::{conv2d, conv2d_with_statistics};
 pub use conv2d_image::conv2d_image;
 pub use cross_entropy::cross_entropy;
@@ -36,3 +38,8 @@ pub use matmul::{linear, linear_bias, matmul};
 pub use max_pool::max_pool;
 pub use nt_xent::nt_xent;
 pub use relu::relu;
+
+/// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
+fn flat_grid(n: u64) -> crate::device::Grid {
+    crate::device::Grid::elements(n.div_ceil(16))
+}

@@ -12,7 +12,7 @@
 use crate::{
     Result, Tensor,
     device::{
-        Arch, Device, Grid, Host, Kernel, Real,
+        Arch, Device, Grid, Host, Kernel, Ptr, Real,
         kernels::{OptimizeNorms, OptimizeRates, OptimizeStep},
     },
     tensor::Element,
@@ -104,19 +104,26 @@ impl Segments {
     }
 }
 
-/// Moves `values` and `velocities` in place; all three are flat f32 of one length. Returns f32 (2): the
-/// sum of all gradients squared, and how many of them are not finite: if any is, nothing has moved.
+/// Moves `values` and `velocities` in place; all three are flat f32 of one length, and `reals`, the same
+/// values in the device's real numbers, follows. Returns f32 (2): the sum of all gradients squared, and
+/// how many of them are not finite: if any is, nothing has moved.
 pub fn step(
     values: &Tensor,
+    reals: Option<&Tensor>,
     gradients: &Tensor,
     velocities: &Tensor,
     segments: &Segments,
     step: &Step,
 ) -> Result<Tensor> {
     let n = check([values, gradients, velocities], segments);
+    if let Some(reals) = reals {
+        let found = (reals.len(), reals.element());
+        assert_eq!(found, (values.len(), Element::Real), "optimize: reals");
+    }
     let (rates, summary) = rates(values, gradients, segments, step)?;
     values.device().launch(OptimizeStep {
         values: values.ptr(),
+        reals: reals.map_or(Ptr::NULL, Tensor::ptr),
         gradients: gradients.ptr(),
         velocities: velocities.ptr(),
         chunks: segments.chunks.ptr(),
@@ -307,8 +314,13 @@ impl Kernel for OptimizeStep {
     fn grid(&self, _: Arch) -> Grid {
         Grid::rows(self.chunk_count, CHUNK as u32)
     }
-    fn bytes(&self, _: Real) -> u64 {
-        20 * self.n
+    fn bytes(&self, real: Real) -> u64 {
+        let reals = if self.reals.is_null() {
+            0
+        } else {
+            real.bytes()
+        };
+        (20 + reals) * self.n
     }
     fn on_cpu(&self, memory: &Host) {
         let n = self.n as usize;
@@ -320,19 +332,26 @@ impl Kernel for OptimizeStep {
         if memory.read::<f32>(self.summary, 2)[1] > 0.0 {
             return;
         }
+        let copied = if self.reals.is_null() { 0 } else { n };
+        let mut reals = memory.write::<f32>(self.reals, copied);
         let (mut pieces, mut at) = (Vec::new(), 0);
         for chunk in chunks.chunks(3) {
             let [offset, length, segment] = [0, 1, 2].map(|field| chunk[field] as usize);
-            let (value, velocity);
-            (value, values) = values[offset - at..].split_at_mut(length);
-            (velocity, velocities) = velocities[offset - at..].split_at_mut(length);
+            let (value, velocity, mut real): (_, _, &mut [f32]) = (
+                take(&mut values, offset - at, length),
+                take(&mut velocities, offset - at, length),
+                &mut [],
+            );
+            if !self.reals.is_null() {
+                real = take(&mut reals, offset - at, length);
+            }
             at = offset + length;
             let rates = &rates[3 * segment..][..3];
-            pieces.push((value, &gradients[offset..at], velocity, rates));
+            pieces.push((value, real, &gradients[offset..at], velocity, rates));
         }
         pieces
             .into_par_iter()
-            .for_each(|(values, gradients, velocities, rates)| {
+            .for_each(|(values, reals, gradients, velocities, rates)| {
                 let [scale, decay, lr] = [rates[0], rates[1], rates[2]];
                 // lr (step + momentum velocity) is lr velocity where these are 0 and 1.
                 let (now, later) = match self.nesterov {
@@ -346,6 +365,14 @@ impl Kernel for OptimizeStep {
                     *velocity = self.momentum * *velocity + step;
                     *value -= lr * (now * step + later * *velocity);
                 }
+                reals.copy_from_slice(&values[..reals.len()]);
             });
     }
+}
+
+/// The `length` elements after `skip`; `from` goes on behind them.
+fn take<'a>(from: &mut &'a mut [f32], skip: usize, length: usize) -> &'a mut [f32] {
+    let (taken, rest) = std::mem::take(from)[skip..].split_at_mut(length);
+    *from = rest;
+    taken
 }

@@ -1,4 +1,5 @@
 //! `relu`: y = max(x, 0), element by element.
+use super::flat_grid;
 use crate::{
     Result, Tape, Tensor, Var,
     device::{
@@ -44,7 +45,7 @@ const CHUNK: usize = 1 << 15;
 
 impl Kernel for ReluForward {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         2 * real.bytes() * self.n
@@ -65,7 +66,7 @@ impl Kernel for ReluForward {
 
 impl Kernel for ReluBackward {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.n)
+        flat_grid(self.n)
     }
     fn bytes(&self, real: Real) -> u64 {
         3 * real.bytes() * self.n

@@ -205,12 +205,12 @@ impl Trainer {
         pass.backward(&loss, &self.gradients)?;
         let summary = optimize::step(
             &self.params.values,
+            self.params.reals(),
             &self.gradients,
             &self.velocities,
             &self.segments,
             &self.rule,
         )?;
-        self.params.refresh()?;
         self.network.method.after_step(&self.params)?;
         Ok(Made {
             loss: loss.value,

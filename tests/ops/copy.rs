@@ -16,6 +16,20 @@ proptest! {
     }
 }
 
+/// Views that start anywhere: 16 bytes at a time is not for them.
+#[test]
+fn of_views_off_the_beat() {
+    conform(|device| {
+        let x = Tensor::from_f32(device, [300], &noise(1, 300))?;
+        let y = copy::full(device, [300], 0.0)?;
+        copy::copy(&x.slice(1, [270]), &y.slice(8, [270]))?;
+        let real = copy::to_real(&x.slice(3, [201]))?;
+        copy::copy(&real.slice(5, [90]), &y.slice(20, [90]))?;
+        copy::fill(&y.slice(130, [33]), 0.5)?;
+        Ok(vec![y, real])
+    });
+}
+
 /// What bf16 cannot hold is rounded to nearest even, on the device as on the host.
 #[test]
 fn rounds_to_nearest_even() {

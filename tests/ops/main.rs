@@ -9,6 +9,7 @@ mod augment_draw;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
+mod batch_norm_relu_max_pool;
 mod check;
 mod conv2d;
 mod conv2d_image;

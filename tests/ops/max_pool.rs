@@ -18,7 +18,12 @@ fn drawn() -> impl Strategy<Value = ([usize; 4], Sizes, u64)> {
         let least = (sizes.window as usize)
             .saturating_sub(2 * sizes.padding as usize)
             .max(1);
-        let dims = (1usize..4, least..least + 9, least..least + 9, 1usize..12);
+        let dims = (
+            1usize..4,
+            least..least + 9,
+            least..least + 9,
+            prop_oneof![1usize..12, Just(24)],
+        );
         let dims = dims.prop_map(|(n, h, w, c)| [n, h, w, c]);
         (dims, Just(sizes), 0..u64::MAX / 2)
     })

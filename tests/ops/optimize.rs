@@ -2,7 +2,10 @@ use crate::check::*;
 use proptest::prelude::*;
 use selfsame::{
     Device, Tensor,
-    ops::optimize::{self, Rule, Segment, Segments, Step},
+    ops::{
+        copy,
+        optimize::{self, Rule, Segment, Segments, Step},
+    },
 };
 
 fn rules() -> impl Strategy<Value = Rule> {
@@ -13,15 +16,17 @@ fn rules() -> impl Strategy<Value = Rule> {
     ]
 }
 
-/// Tensors one after another at multiples of 64, some longer than a chunk, of every kind; and the length
+/// Tensors one after another at multiples of 64, as parameters are, or of 3; some longer than a chunk, of every kind; and the length
 /// of it all.
 fn layouts() -> impl Strategy<Value = (Vec<Segment>, usize)> {
     let length = prop_oneof![1usize..200, 16_300usize..16_500, 33_000usize..33_100];
-    prop::collection::vec((length, any::<bool>(), any::<bool>()), 1..6).prop_map(|list| {
+    let list = prop::collection::vec((length, any::<bool>(), any::<bool>()), 1..6);
+    let alignment = prop_oneof![Just(64), Just(3)];
+    (list, alignment).prop_map(|(list, alignment)| {
         let mut end = 0;
         let segments = list.into_iter().map(|(length, adapt, decay)| {
             let offset = end;
-            end = (offset + length).next_multiple_of(64);
+            end = (offset + length).next_multiple_of(alignment);
             Segment {
                 offset,
                 length,
@@ -92,10 +97,16 @@ proptest! {
             let [p, g, v] = [1, 2, 3].map(|k| Tensor::from_f32(device, [n], &flat(seed ^ k, &list, n)));
             let (p, g, v) = (p?, g?, v?);
             let segments = Segments::new(device, &list)?;
-            let step = at(device, 0.1, rule);
-            let (rates, _) = optimize::rates(&p, &g, &segments, &step)?;
-            let summary = optimize::step(&p, &g, &v, &segments, &step)?;
-            Ok(vec![p, v, rates, summary])
+            let (rates, _) = optimize::rates(&p, &g, &segments, &at(device, 0.1, rule))?;
+            let reals = Tensor::from_slice(device, [n], &vec![0.5; n])?;
+            let summary = optimize::step(&p, Some(&reals), &g, &v, &segments, &at(device, 0.1, rule))?;
+            // The rounded copy follows, exactly, and its gaps are left alone.
+            let (rounded, found) = (copy::to_real(&p)?.to_vec()?, reals.to_vec()?);
+            for segment in &list {
+                let range = segment.offset..segment.offset + segment.length;
+                assert_eq!(found[range.clone()], rounded[range]);
+            }
+            Ok(vec![p, v, rates, summary, reals])
         });
     }
 
@@ -105,7 +116,7 @@ proptest! {
         let [tp, tg, tv] = [&p, &g, &v].map(|x| Tensor::from_f32(&cpu(), [n], x).unwrap());
         let segments = Segments::new(&cpu(), &list).unwrap();
         let step = at(&cpu(), 0.1, rule);
-        let summary = optimize::step(&tp, &tg, &tv, &segments, &step).unwrap();
+        let summary = optimize::step(&tp, None, &tg, &tv, &segments, &step).unwrap();
         let (mut values, mut velocities) = (vec![0.0; n], vec![0.0; n]);
         for segment in &list {
             let range = segment.offset..segment.offset + segment.length;
@@ -143,7 +154,7 @@ fn golden(rule: Rule) -> (Vec<f32>, f64) {
         rule,
     };
     let (rates, _) = optimize::rates(&p, &g, &segments, &step).unwrap();
-    optimize::step(&p, &g, &v, &segments, &step).unwrap();
+    optimize::step(&p, None, &g, &v, &segments, &step).unwrap();
     (p.to_vec().unwrap(), rates.to_vec().unwrap()[0] as f64)
 }
 
@@ -180,7 +191,7 @@ fn no_norm_divides_by_zero() {
         let [p, g, v] =
             [p, g, vec![0.0; 128]].map(|x| Tensor::from_f32(&device, [128], &x).unwrap());
         let segments = Segments::new(&device, &list).unwrap();
-        optimize::step(&p, &g, &v, &segments, &at(&device, 0.1, rule)).unwrap();
+        optimize::step(&p, None, &g, &v, &segments, &at(&device, 0.1, rule)).unwrap();
         let p = p.to_vec().unwrap();
         assert!(p.iter().all(|p| p.is_finite()));
         assert_close("plain gradient", &p[64..66], &[-0.3, -0.4], 1e-6);
@@ -206,7 +217,7 @@ fn nothing_moves_where_a_gradient_is_not_finite() {
         let (p, g, v) = (p?, g?, v?);
         let segments = Segments::new(device, &[whole])?;
         let rule = Rule::Lars { trust: 0.01 };
-        let summary = optimize::step(&p, &g, &v, &segments, &at(device, 0.1, rule))?;
+        let summary = optimize::step(&p, None, &g, &v, &segments, &at(device, 0.1, rule))?;
         assert_eq!(summary.to_vec()?[1], 2.0);
         assert_eq!(p.to_vec()?, noise(4, 600));
         assert_eq!(v.to_vec()?, [0.0; 600]);

@@ -102,16 +102,15 @@ impl Norm {
     }
 
     fn partial_statistics(&self) -> Result<Partial> {
-        let chunks = self.partial()?;
+        let partial = self.partial(self.rows())?;
         self.x.device().launch(BatchNormStatistics {
             x: self.x.ptr(),
-            partial: chunks.ptr(),
+            partial: partial.chunks.ptr(),
             rows: self.rows(),
             channels: self.channels(),
-            chunk_rows: self.chunk_rows(),
+            chunk_rows: partial.chunk_rows,
         })?;
-        let chunk_rows = self.chunk_rows();
-        Ok(Partial { chunks, chunk_rows })
+        Ok(partial)
     }
 
     fn combine(&self, Partial { chunks, chunk_rows }: &Partial, running: &Running) -> Result<()> {
@@ -137,34 +136,34 @@ impl Norm {
     pub(in crate::ops) fn rows(&self) -> u32 {
         u32::try_from(self.x.len() / self.gamma.len()).expect("fewer than 2^32 rows")
     }
-    /// Rows that one block sums up, 256 threads of 8 channels: 8 rows to each thread, and up to 32 where
-    /// that leaves a thousand blocks, eight for each multiprocessor of an H100. At most 1024: their sums
-    /// are f32.
-    pub(in crate::ops) fn chunk_rows(&self) -> u32 {
-        let abreast = 2048 / self.channels().min(256); // rows, of a block at a time
-        let rows_of_thread = self.x.len() as u64 / (2048 * 1024);
-        (abreast * rows_of_thread.clamp(8, 32) as u32).min(1024)
-    }
     pub(in crate::ops) fn like_x(&self) -> Result<Tensor> {
         Tensor::uninit(self.x.device(), Element::Real, self.x.shape().clone())
     }
-    /// Memory for two sums a chunk and channel.
-    pub(in crate::ops) fn partial(&self) -> Result<Tensor> {
-        let chunks = self.rows().div_ceil(self.chunk_rows()) as usize;
-        let shape = [chunks, 2, self.gamma.len()];
-        Tensor::uninit(self.x.device(), Element::F32, shape)
+    /// Memory for two sums a channel of each chunk of `rows`.
+    ///
+    /// A chunk is what one block sums up, 256 threads of 8 channels: 8 rows to each thread, and up to 32
+    /// where that leaves a thousand blocks, eight for each multiprocessor of an H100. At most 1024 rows:
+    /// their sums are f32.
+    pub(in crate::ops) fn partial(&self, rows: u32) -> Result<Partial> {
+        let channels = self.channels();
+        let abreast = 2048 / channels.min(256); // rows, of a block at a time
+        let rows_of_thread = rows as u64 * channels as u64 / (2048 * 1024);
+        let chunk_rows = (abreast * rows_of_thread.clamp(8, 32) as u32).min(1024);
+        let shape = [rows.div_ceil(chunk_rows) as usize, 2, channels as usize];
+        let chunks = Tensor::uninit(self.x.device(), Element::F32, shape)?;
+        Ok(Partial { chunks, chunk_rows })
     }
 
     /// dgamma, dbeta.
-    pub(in crate::ops) fn combine_sums(&self, partial: &Tensor) -> Result<[Tensor; 2]> {
+    pub(in crate::ops) fn combine_sums(&self, partial: &Partial) -> Result<[Tensor; 2]> {
         let new = || Tensor::uninit(self.x.device(), Element::F32, self.gamma.shape().clone());
         let (dgamma, dbeta) = (new()?, new()?);
         self.x.device().launch(BatchNormCombineSums {
-            partial: partial.ptr(),
+            partial: partial.chunks.ptr(),
             statistics: self.statistics.ptr(),
             dgamma: dgamma.ptr(),
             dbeta: dbeta.ptr(),
-            chunks: partial.dims()[0] as u32,
+            chunks: partial.chunks.dims()[0] as u32,
             channels: self.channels(),
         })?;
         Ok([dgamma, dbeta])
