@@ -95,7 +95,8 @@ fn multiplied_flops(device: &Device, side: usize) -> Result<(f64, &'static str)>
     let [a, b, c] = [(); 3].map(|()| device.alloc(bytes));
     let (a, b, c) = (a?, b?, c?);
     for factor in [&a, &b] {
-        device.upload(factor.ptr(), &numbers(side * side, device.real()))?;
+        let row = numbers(side, device.real());
+        device.upload(factor.ptr(), &row.repeat(side))?;
     }
     let n = side as u32;
     let product = Matmul {

@@ -34,7 +34,7 @@ pub struct Feed {
 }
 
 enum Source {
-    Block(Block),
+    Block(Box<Block>),
     Loader {
         loader: Box<Loader>,
         /// (views n, s, s, 3) u8
@@ -85,7 +85,7 @@ impl Feed {
         let bilinear = config.augment.crop_filter == Filter::Bilinear;
         let source = if bilinear && dataset.resident_size().is_some() {
             let held = resident(dataset, workers)?;
-            Source::Block(Block::new(device, held, config, start)?)
+            Source::Block(Box::new(Block::new(device, held, config, start)?))
         } else {
             let plan = Plan {
                 batch,
