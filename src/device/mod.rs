@@ -19,7 +19,7 @@ mod null;
 
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
-pub use emulator::Options as EmulatorOptions;
+pub use emulator::{Banks, Count, Counts, Moved, Options as EmulatorOptions, Traffic};
 pub use host::Host;
 pub use images::{IMAGES, Image, USAGE, Usage};
 pub use kernel::{Arch, Entry, Grid, Kernel, KernelInfo, Packed, Parameters, Ptr, Real, kernels};
@@ -36,6 +36,8 @@ pub(crate) struct Launch<'a> {
     pub params: &'a [u8],
     /// Its definition in Rust, applied to the same parameters.
     pub twin: &'a dyn Fn(&Host),
+    /// What the kernel's cost functions say of it.
+    pub work: Work,
 }
 
 /// What a device must do. Calls take effect in the order they are made, as on one CUDA stream.
@@ -99,6 +101,14 @@ impl Device {
     pub fn emulated_with(real: Real, options: EmulatorOptions) -> Device {
         Device::new(Box::new(emulator::Emulated::with(real, options)))
     }
+    /// The emulator, which checks every access and counts what each launch moves and computes. Nothing is
+    /// counted where the build cannot check ([`EmulatorOptions::can_check`]).
+    #[cfg(all(feature = "emulator", emulated_kernels))]
+    pub fn emulated_and_counted(real: Real, options: EmulatorOptions) -> (Device, Counts) {
+        let counts = Counts::default();
+        let emulated = emulator::Emulated::counted(real, options, counts.clone());
+        (Device::new(Box::new(emulated)), counts)
+    }
     /// Runs nothing, adds everything up.
     pub fn null(real: Real) -> Device {
         Device::new(Box::new(null::Null::new(real)))
@@ -153,12 +163,16 @@ impl Device {
         if grid.is_empty() {
             return Ok(());
         }
-        let (bytes, flops) = (kernel.bytes(self.real()), kernel.flops());
-        let mut work = self.0.work.lock().unwrap();
-        work.launches += 1;
-        work.bytes += bytes;
-        work.flops += flops;
-        drop(work);
+        let work = Work {
+            launches: 1,
+            bytes: kernel.bytes(self.real()),
+            flops: kernel.flops(),
+        };
+        let mut total = self.0.work.lock().unwrap();
+        total.launches += 1;
+        total.bytes += work.bytes;
+        total.flops += work.flops;
+        drop(total);
         let twin = |host: &Host| kernel.on_cpu(host);
         let params = kernel.pack();
         self.0.driver.launch(&Launch {
@@ -166,6 +180,7 @@ impl Device {
             grid,
             params: &params,
             twin: &twin,
+            work,
         })
     }
     pub fn synchronize(&self) -> Result<()> {

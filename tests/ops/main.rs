@@ -12,6 +12,8 @@ mod batch_norm_relu;
 mod check;
 mod conv2d;
 mod copy;
+#[cfg(emulated_kernels)]
+mod counts;
 mod cross_entropy;
 mod ema;
 mod global_average_pool;
