@@ -22,7 +22,7 @@ mod trace;
 
 use crate::Result;
 #[cfg(all(feature = "emulator", emulated_kernels))]
-pub use emulator::Options as EmulatorOptions;
+pub use emulator::{Banks, Count, Counts, Moved, Options as EmulatorOptions, Traffic};
 pub use graph::Graph;
 use graph::{Executable, Recording};
 pub use host::Host;
@@ -47,6 +47,8 @@ pub(crate) struct Launch<'a> {
     pub params: &'a [u8],
     /// Its definition in Rust, applied to the same parameters.
     pub twin: &'a dyn Fn(&Host),
+    /// What the kernel's cost functions say of it.
+    pub work: Work,
 }
 
 /// What a device must do. Calls take effect in the order they are made, as on one CUDA stream.
@@ -137,6 +139,14 @@ impl Device {
     pub fn emulated_with(real: Real, options: EmulatorOptions) -> Device {
         Device::new(Box::new(emulator::Emulated::with(real, options)))
     }
+    /// The emulator, which checks every access and counts what each launch moves and computes. Nothing is
+    /// counted where the build cannot check ([`EmulatorOptions::can_check`]).
+    #[cfg(all(feature = "emulator", emulated_kernels))]
+    pub fn emulated_and_counted(real: Real, options: EmulatorOptions) -> (Device, Counts) {
+        let counts = Counts::default();
+        let emulated = emulator::Emulated::counted(real, options, counts.clone());
+        (Device::new(Box::new(emulated)), counts)
+    }
     /// Runs nothing, adds everything up.
     pub fn null(real: Real) -> Device {
         Device::new(Box::new(null::Null::new(real)))
@@ -201,6 +211,7 @@ impl Device {
             bytes: kernel.bytes(self.real()),
             flops: kernel.flops(),
         };
+<<<<<<< HEAD
         let run = move |driver: &dyn Driver| run(driver, &kernel, grid);
         if let Some(recording) = &mut *self.0.recording.lock().unwrap() {
             recording.add(work, Box::new(run));
@@ -212,6 +223,22 @@ impl Device {
             return tracer.time(driver, kernel.kernel(self.arch()), work, run);
         }
         run(driver)
+=======
+        let mut total = self.0.work.lock().unwrap();
+        total.launches += 1;
+        total.bytes += work.bytes;
+        total.flops += work.flops;
+        drop(total);
+        let twin = |host: &Host| kernel.on_cpu(host);
+        let params = kernel.pack();
+        self.0.driver.launch(&Launch {
+            kernel: K::INFO,
+            grid,
+            params: &params,
+            twin: &twin,
+            work,
+        })
+>>>>>>> emu80
     }
     pub fn synchronize(&self) -> Result<()> {
         self.0.driver.synchronize()

@@ -7,6 +7,7 @@ use selfsame::{
 };
 use std::time::Duration;
 
+mod counts;
 mod matrix;
 mod threads;
 

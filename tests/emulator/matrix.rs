@@ -7,7 +7,7 @@ use selfsame::{
 };
 
 /// c (m, n) = a (m, k) b (k, n), of small integers: bf16 holds them, and f32 sums of them are exact.
-struct Product {
+pub struct Product {
     m: usize,
     n: usize,
     k: usize,
@@ -16,7 +16,7 @@ struct Product {
 }
 
 impl Product {
-    fn new([m, n, k]: [usize; 3], seed: u64) -> Product {
+    pub fn new([m, n, k]: [usize; 3], seed: u64) -> Product {
         let mut draws = Draws::new(seed, Purpose::Synthetic, 0, 0, 0);
         let mut integers =
             |n| -> Vec<f32> { (0..n).map(|_| draws.uniform(-8.0, 9.0).floor()).collect() };
@@ -44,7 +44,7 @@ impl Product {
     }
 
     /// What `kernel` leaves in c, which it finds as NaN.
-    fn launch<K: Kernel>(&self, device: &Device, kernel: Make<K>) -> Result<Vec<f32>> {
+    pub fn launch<K: Kernel>(&self, device: &Device, kernel: Make<K>) -> Result<Vec<f32>> {
         let [a, b] = [&self.a, &self.b].map(|numbers| bf16(device, numbers));
         let (a, b) = (a?, b?);
         let c = Tensor::from_f32(device, [self.m, self.n], &vec![f32::NAN; self.m * self.n])?;
@@ -54,13 +54,14 @@ impl Product {
     }
 }
 
-type Make<K> = fn([Ptr; 3], [u32; 3]) -> K;
+pub type Make<K> = fn([Ptr; 3], [u32; 3]) -> K;
 
 macro_rules! make {
     ($kernel:ident) => {
         |[a, b, c], [m, n, k]| $kernel { a, b, c, m, n, k }
     };
 }
+pub(super) use make;
 
 /// bf16 on every device, whatever its `real` is.
 fn bf16(device: &Device, numbers: &[f32]) -> Result<Tensor> {

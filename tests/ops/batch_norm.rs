@@ -39,6 +39,14 @@ pub fn drawn() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
+    pub fn new(rows: usize, channels: usize, mode: Mode) -> Case {
+        Case {
+            rows,
+            channels,
+            mode,
+            seed: 1,
+        }
+    }
     /// Number `which` of this case's activations, (rows, channels).
     pub fn real(&self, device: &Device, which: u64) -> Result<Tensor> {
         let values = noise(self.seed ^ which, self.rows * self.channels);

@@ -14,6 +14,8 @@ mod check;
 mod conv2d;
 mod conv2d_image;
 mod copy;
+#[cfg(emulated_kernels)]
+mod counts;
 mod cross_entropy;
 mod ema;
 mod global_average_pool;

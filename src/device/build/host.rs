@@ -48,8 +48,9 @@ const FLAGS: [&str; 15] = [
 
 /// A call before every load and store, and another where C++ has no defined answer. The program is not
 /// linked to a sanitizer: the calls are ours (src/device/emulator/hooks.cpp).
-const CHECKING_FLAGS: [&str; 4] = [
+const CHECKING_FLAGS: [&str; 5] = [
     "-fsanitize=thread",
+    "-fno-tree-sra", // a struct of 16 bytes is loaded at once, as on the device, not number by number
     "--param=tsan-instrument-func-entry-exit=0",
     "-fsanitize=alignment,shift,bounds,integer-divide-by-zero,float-cast-overflow",
     "-fno-sanitize-recover",

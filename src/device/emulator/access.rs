@@ -121,6 +121,25 @@ impl Worker {
         race.map_err(|race| self.describe_race(&race, thread, verb, at))
     }
 
+    /// An access of `thread`, for those who want to know what was moved.
+    #[inline]
+    pub fn count_access(
+        &mut self,
+        thread: u32,
+        address: usize,
+        bytes: usize,
+        writes: bool,
+        at: usize,
+    ) {
+        if !self.counter.on {
+            return;
+        }
+        match self.shared.offset(address) {
+            Some(_) => self.counter.shared(thread, address, bytes, at),
+            None => self.counter.global(thread, address, bytes, writes, at),
+        }
+    }
+
     #[cold]
     fn describe_race(&self, race: &Race, thread: u32, verb: &str, at: usize) -> String {
         let former = &race.former;
@@ -153,6 +172,7 @@ unsafe extern "C" fn emulated_access(address: usize, bytes: usize, writes: bool,
         if let Err(why) = (*worker).check_access(thread, address, bytes, writes, at) {
             worker::fail(worker, why);
         }
+        (*worker).count_access(thread, address, bytes, writes, at);
     }
 }
 
@@ -176,6 +196,10 @@ unsafe extern "C" fn emulated_atomic(address: usize, bytes: usize, at: usize) {
                 worker,
                 format!("atomic operation out of bounds, {why}{}", line(at)),
             );
+        }
+        let thread = (*worker).block.current;
+        for writes in [false, true] {
+            (*worker).count_access(thread, address, bytes, writes, at);
         }
         let block = &mut (*worker).block;
         block.clocks.acquire(block.current, address);

@@ -167,6 +167,7 @@ impl Block {
         let thread = *self.order.get(self.started)?;
         self.started += 1;
         self.current = thread;
+        self.kept_turns = 0;
         self.threads[thread as usize] = Thread {
             fiber,
             state: State::Runs,

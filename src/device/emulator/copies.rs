@@ -108,6 +108,8 @@ impl Worker {
             self.check_access(thread, from, bytes, false, at)?;
         }
         self.check_access(thread, to, COPY_BYTES, true, at)?;
+        self.count_access(thread, from, bytes, false, at);
+        self.count_access(thread, to, COPY_BYTES, true, at);
         let mut copy = Copy {
             to,
             from,
@@ -143,7 +145,7 @@ impl Worker {
             let place = self.shared.place(offset);
             return Err(format!("its destination is out of bounds, {place}"));
         }
-        if to % COPY_BYTES != 0 || from % COPY_BYTES != 0 {
+        if !(to | from).is_multiple_of(COPY_BYTES) {
             return Err("an address that is not aligned to 16 bytes".into());
         }
         if bytes > COPY_BYTES {

@@ -38,7 +38,12 @@ unsafe extern "C" fn emulated_barrier(id: u32, threads: u32, site: Site) {
     unsafe {
         match (*worker).block.arrive_at_barrier(id, threads, site) {
             Ok(Arrival::Waits) => worker::wait(worker, State::AtBarrier { id, site }),
-            Ok(Arrival::Last) => worker::may_give_way(worker),
+            Ok(Arrival::Last) => {
+                if threads == 0 {
+                    (*worker).counter.settle(); // all have met
+                }
+                worker::may_give_way(worker)
+            }
             Err(why) => worker::fail(worker, why),
         }
     }

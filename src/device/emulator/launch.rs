@@ -1,6 +1,7 @@
 //! One launch: its blocks, in an order drawn from the seed, on one worker or several.
 use super::{
     access,
+    counts::Moved,
     fault::{self, HandlerStack},
     memory,
     schedule::BlockOrder,
@@ -63,13 +64,15 @@ struct Params([u8; PARAMS_BYTES_MAX]);
 #[allow(clippy::vec_box)] // its fibers hold its address
 static WORKERS: Mutex<Vec<Box<Worker>>> = Mutex::new(Vec::new());
 
-/// Runs `entry` over `grid`. The error says in which block and thread, with which seed, and why.
+/// Runs `entry` over `grid`, and says what that moved if it is to `count`. The error says in which block
+/// and thread, with which seed, and why.
 pub(super) fn run(
     entry: Entry,
     grid: &Grid,
     params: &[u8],
     options: &Options,
-) -> Result<(), String> {
+    count: bool,
+) -> Result<Moved, String> {
     check_limits(grid, params)?;
     fault::install();
     let mut copy = Params([0; PARAMS_BYTES_MAX]);
@@ -83,6 +86,7 @@ pub(super) fn run(
         shared_bytes: grid.shared_bytes as usize,
         seed: options.seed,
         check: options.check,
+        count,
         patience: if options.workers > 1 {
             options.patience
         } else {
@@ -90,11 +94,13 @@ pub(super) fn run(
         },
     };
     let seed = options.seed;
-    run_blocks(&launch, options).map_err(|(block, Failure { thread, why })| match thread {
-        Some(thread) => format!("block {block}, thread {thread}, seed {seed}: {why}"),
-        None => format!("block {block}, seed {seed}: {why}"),
-    })?;
-    memory::check(params).map_err(|why| format!("seed {seed}: device memory {why}"))
+    let moved =
+        run_blocks(&launch, options).map_err(|(block, Failure { thread, why })| match thread {
+            Some(thread) => format!("block {block}, thread {thread}, seed {seed}: {why}"),
+            None => format!("block {block}, seed {seed}: {why}"),
+        })?;
+    memory::check(params).map_err(|why| format!("seed {seed}: device memory {why}"))?;
+    Ok(moved)
 }
 
 /// What a device would refuse.
@@ -127,8 +133,8 @@ fn check_limits(grid: &Grid, params: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// The first failure, with its block.
-fn run_blocks(launch: &Launch, options: &Options) -> Result<(), (Index, Failure)> {
+/// What was moved, or the first failure, with its block.
+fn run_blocks(launch: &Launch, options: &Options) -> Result<Moved, (Index, Failure)> {
     let Index { x, y, z } = launch.blocks;
     let count = x as u64 * y as u64 * z as u64;
     let order = BlockOrder::draw(options.seed, count);
@@ -150,31 +156,35 @@ fn run_blocks(launch: &Launch, options: &Options) -> Result<(), (Index, Failure)
                     return;
                 }
             }
-        });
+        })
     };
-    match options.workers.min(count as usize) {
+    let moved = match options.workers.min(count as usize) {
         0 | 1 => work(),
-        workers => thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work)))),
-    }
+        workers => {
+            thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+            Moved::default() // whoever counts has one worker
+        }
+    };
     failed
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)
-        .map_or(Ok(()), Err)
+        .map_or(Ok(moved), Err)
 }
 
-fn with_worker(launch: &Launch, patience: Duration, work: impl FnOnce(*mut Worker)) {
+fn with_worker(launch: &Launch, patience: Duration, work: impl FnOnce(*mut Worker)) -> Moved {
     let idle = WORKERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut worker = idle.unwrap_or_else(Worker::new);
     let signals = HandlerStack::new();
     let watched = watchdog::Guard::new(&worker.watch, patience);
     worker.begin(launch);
     work(&mut *worker);
-    worker.end();
+    let moved = worker.end();
     drop((watched, signals));
     WORKERS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(worker);
+    moved
 }
 
 impl From<[u32; 3]> for Index {

@@ -9,6 +9,8 @@ use super::{
 };
 
 const ROW_BYTES: usize = 16;
+/// Of one (16, 8) += (16, 16) (16, 8).
+const MMA_FLOPS: u64 = 2 * 16 * 8 * 16;
 
 /// What a lane brings to an instruction that is one for its whole warp.
 struct Part<T> {
@@ -103,6 +105,9 @@ impl Worker {
                 .map_err(|why| format!("the row address of lane {lane}: {why}"))?;
         }
         let first = self.block.current / WARP * WARP;
+        for (thread, load) in (first..).zip(&lanes) {
+            self.count_access(thread, load.row, ROW_BYTES, false, load.at);
+        }
         for (lane, load) in lanes.iter().enumerate() {
             for matrix in 0..4 {
                 let numbers = [0, 1].map(|i| {
@@ -135,7 +140,7 @@ impl Worker {
         if !self.shared.contains(offset, ROW_BYTES) {
             return Err(format!("out of bounds, {}", self.shared.place(offset)));
         }
-        if row % ROW_BYTES != 0 {
+        if !row.is_multiple_of(ROW_BYTES) {
             let place = self.shared.place(offset);
             return Err(format!("not aligned to 16 bytes, {place}"));
         }
@@ -162,17 +167,24 @@ unsafe extern "C" fn emulated_mma(
     let operands = Multiply { sum, a, b };
     // SAFETY: called by a kernel, on a fiber of the current worker; the arrays have m n, m and n elements.
     unsafe {
-        meet_aligned(worker::current(), "mma_tile", site, operands, |_, lanes| {
-            for i in 0..m as usize {
-                let a = gather_a(lanes.map(|lane| *lane.a.add(i)));
-                for j in 0..n as usize {
-                    let b = gather_b(lanes.map(|lane| *lane.b.add(j)));
-                    let sums = lanes.map(|lane| lane.sum.add(i * n as usize + j));
-                    multiply(sums, &a, &b);
+        meet_aligned(
+            worker::current(),
+            "mma_tile",
+            site,
+            operands,
+            |worker, lanes| {
+                worker.counter.tensor_flops(m as u64 * n as u64 * MMA_FLOPS);
+                for i in 0..m as usize {
+                    let a = gather_a(lanes.map(|lane| *lane.a.add(i)));
+                    for j in 0..n as usize {
+                        let b = gather_b(lanes.map(|lane| *lane.b.add(j)));
+                        let sums = lanes.map(|lane| lane.sum.add(i * n as usize + j));
+                        multiply(sums, &a, &b);
+                    }
                 }
-            }
-            Ok(())
-        });
+                Ok(())
+            },
+        );
     }
 }
 

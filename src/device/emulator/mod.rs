@@ -8,7 +8,8 @@
 //!
 //! By default every load and store is checked as well (`access`): device memory for its exact bounds,
 //! shared memory for its arrays' and for races, which `race` and `clocks` find whatever the schedule.
-//! `SELFSAME_EMULATOR=plain`, when building, leaves that out.
+//! `SELFSAME_EMULATOR=plain`, when building, leaves that out. The same calls let `counts` say what a
+//! launch moves, in bytes, sectors and bank conflicts.
 //!
 //! `launch` runs blocks on workers; a `worker` switches between fibers as its `block` says; `block`,
 //! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call, with
@@ -20,11 +21,14 @@ mod access;
 mod barrier;
 mod block;
 mod clocks;
+mod coalesce;
 mod copies;
+mod counts;
 mod fault;
 mod fiber;
 mod hooks;
 mod launch;
+mod lockstep;
 mod matrix;
 mod memory;
 mod planted;
@@ -38,6 +42,7 @@ mod worker;
 
 use super::{Arch, Driver, Launch, Ptr, Real};
 use crate::{Error, Result};
+pub use counts::{Banks, Count, Counts, Moved, Traffic};
 pub use launch::Options;
 use std::{
     env, slice,
@@ -51,6 +56,8 @@ pub(super) struct Emulated {
     options: Options,
     /// So that launches of the same kernel see different schedules.
     launches: AtomicU64,
+    /// Where launches are counted, if they are.
+    counts: Option<Counts>,
 }
 
 impl Emulated {
@@ -75,6 +82,20 @@ impl Emulated {
             real,
             options,
             launches: AtomicU64::new(0),
+            counts: None,
+        }
+    }
+
+    /// On one worker, and with every access checked: that is where they are counted.
+    pub fn counted(real: Real, options: Options, counts: Counts) -> Emulated {
+        let options = Options {
+            workers: 1,
+            check: true,
+            ..options
+        };
+        Emulated {
+            counts: Some(counts),
+            ..Emulated::with(real, options)
         }
     }
 
@@ -158,8 +179,17 @@ impl Driver for Emulated {
             seed,
             ..self.options
         };
-        launch::run(entry, &launch.grid, launch.params, &options)
-            .map_err(|why| self.error(kernel, why))
+        let count = self.counts.is_some();
+        let moved = launch::run(entry, &launch.grid, launch.params, &options, count)
+            .map_err(|why| self.error(kernel, why))?;
+        if let Some(counts) = &self.counts {
+            counts.add(Count {
+                kernel,
+                claimed: launch.work,
+                moved,
+            });
+        }
+        Ok(())
     }
     fn synchronize(&self) -> Result<()> {
         Ok(())

@@ -4,6 +4,7 @@ use super::{
     access::Checker,
     block::{Block, Next, State},
     copies::Copies,
+    counts::{Counter, Moved},
     fault,
     fiber::{Fibers, Parent, Trap},
     report,
@@ -49,6 +50,7 @@ pub(super) struct Launch {
     pub shared_bytes: usize,
     pub seed: u64,
     pub check: bool,
+    pub count: bool,
     /// How long other workers may be waited for: not at all where there are none.
     pub patience: Duration,
 }
@@ -68,6 +70,7 @@ pub(super) struct Worker {
     pub shared: SharedMemory,
     pub checker: Checker,
     pub copies: Copies,
+    pub counter: Counter,
     pub watch: Arc<Watch>,
     entry: Entry,
     params: *const u8,
@@ -101,6 +104,7 @@ impl Worker {
             shared: SharedMemory::new(),
             checker: Checker::default(),
             copies: Copies::default(),
+            counter: Counter::default(),
             watch: Arc::default(),
             entry: no_kernel,
             params: ptr::null(),
@@ -118,6 +122,9 @@ impl Worker {
         self.checker
             .begin(launch.check, launch.params, launch.params_bytes);
         self.block.clocks.on = self.checker.on;
+        // SAFETY: the launch's own copy of its parameters.
+        let params = unsafe { std::slice::from_raw_parts(launch.params, launch.params_bytes) };
+        self.counter.begin(launch.count, params);
         self.entry = launch.entry;
         self.params = launch.params;
         self.view.threads = launch.threads;
@@ -135,8 +142,10 @@ impl Worker {
         }));
     }
 
-    pub fn end(&mut self) {
+    /// What the launch has moved here, if it is counted.
+    pub fn end(&mut self) -> Moved {
         WORKER.with(|worker| worker.set(ptr::null_mut()));
+        self.counter.end()
     }
 
     /// Runs block number `number` of `launch`, counted with x fastest.
@@ -169,6 +178,7 @@ impl Worker {
             if run.is_err() {
                 (*this).fibers.abandon();
             }
+            (*this).counter.settle();
             run
         }
     }

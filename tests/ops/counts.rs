@@ -1,0 +1,378 @@
+//! Every kernel moves what it says it moves. The emulator counts what a launch reads and writes (see
+//! `selfsame::device::Moved`), and two things are held against `bytes()`, "fewest bytes through device
+//! memory": the bytes touched at all, and the 32-byte sectors that instructions of warps asked for, which
+//! would have to come and go if there were no caches. A change that reads something twice fails here.
+use crate::{batch_norm::Case, check::*};
+use selfsame::{
+    Device, Result, Tape, Tensor, Var,
+    device::{Count, EmulatorOptions, Real},
+    ops::{
+        self,
+        augment::{self, Recipe},
+        augment_crop, batch_norm,
+        batch_norm::Mode,
+        conv2d::Stride,
+        copy, ema,
+        optimize::{self, Rule, Segment, Segments, Step},
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+/// `op` forward and backward on inputs of these shapes.
+fn both_ways(
+    device: &Device,
+    shapes: &[&[usize]],
+    op: impl FnOnce(&mut Tape, &[Var]) -> Result<Var>,
+) -> Result<()> {
+    let mut tape = Tape::default();
+    let mut inputs = Vec::new();
+    for (i, &shape) in shapes.iter().enumerate() {
+        let x = noise(i as u64, shape.iter().product());
+        inputs.push(tape.leaf(&Tensor::from_slice(device, shape, &x)?));
+    }
+    let y = op(&mut tape, &inputs)?;
+    let w = noise(99, y.value.len());
+    let loss = dot(&mut tape, &y, &w);
+    tape.backward(&loss).map(drop)
+}
+
+/// Stage 1 of a small network: 4 images of 16 x 16 x 64.
+const X: &[usize] = &[4, 16, 16, 64];
+
+fn elementwise_and_pools(device: &Device) -> Result<()> {
+    both_ways(device, &[X, X], |tape, v| ops::add(tape, &v[0], &v[1]))?;
+    both_ways(device, &[X], |tape, v| ops::relu(tape, &v[0]))?;
+    both_ways(device, &[X], |tape, v| {
+        ops::global_average_pool(tape, &v[0])
+    })?;
+    both_ways(device, &[X], |tape, v| ops::max_pool(tape, &v[0], 3, 2, 1))
+}
+
+fn norms(device: &Device) -> Result<()> {
+    let case = Case::new(2048, 64, Mode::Train);
+    let (gamma, beta) = (case.gamma(device)?, case.beta(device)?);
+    let running = case.running(device)?;
+    let (gamma, beta) = (Var::constant(gamma), Var::constant(beta));
+    let x: &[usize] = &[case.rows, case.channels];
+    for mode in [Mode::Train, Mode::Evaluate] {
+        both_ways(device, &[x], |tape, v| {
+            batch_norm::batch_norm(tape, &v[0], &gamma, &beta, &running, mode)
+        })?;
+        both_ways(device, &[x], |tape, v| {
+            ops::batch_norm_relu(tape, &v[0], &gamma, &beta, &running, mode)
+        })?;
+        both_ways(device, &[x, x], |tape, v| {
+            ops::batch_norm_add_relu(tape, &v[0], &gamma, &beta, &v[1], &running, mode)
+        })?;
+    }
+    Ok(())
+}
+
+fn products(device: &Device) -> Result<()> {
+    let (x, weight): (&[usize], &[usize]) = (&[2, 8, 8, 64], &[64, 3, 3, 64]);
+    let same = Stride {
+        stride: 1,
+        padding: 1,
+    };
+    let one = Stride {
+        stride: 1,
+        padding: 0,
+    };
+    both_ways(device, &[x, weight], |tape, v| {
+        ops::conv2d(tape, &v[0], &v[1], same)
+    })?;
+    // Weights so small that their gradient's sum over pixels is split.
+    both_ways(device, &[X, &[64, 1, 1, 64]], |tape, v| {
+        ops::conv2d(tape, &v[0], &v[1], one)
+    })?;
+    // A weight that is used twice: its gradients are added, as f32.
+    both_ways(device, &[&[128, 64], &[64, 64]], |tape, v| {
+        let y = ops::linear(tape, &v[0], &v[1])?;
+        ops::linear(tape, &y, &v[1])
+    })?;
+    let bias = Tensor::from_f32(device, [128], &noise(1, 128))?;
+    both_ways(device, &[&[128, 192], &[128, 192]], |tape, v| {
+        let bias = tape.leaf(&bias);
+        ops::linear_bias(tape, &v[0], &v[1], &bias)
+    })
+}
+
+fn losses(device: &Device) -> Result<()> {
+    let targets: Vec<u32> = (0..64).map(|i| i * 7 % 100).collect();
+    let targets = Tensor::from_u32(device, [64], &targets)?;
+    both_ways(device, &[&[64, 128]], |tape, v| {
+        ops::cross_entropy(tape, &v[0], &targets)
+    })?;
+    both_ways(device, &[&[64, 128]], |tape, v| {
+        ops::l2_normalize(tape, &v[0])
+    })?;
+    both_ways(device, &[&[128, 128]], |tape, v| {
+        ops::nt_xent(tape, &v[0], 0.1)
+    })
+}
+
+fn images(device: &Device) -> Result<()> {
+    let pixels = crate::augment::bytes(1, 8 * 64 * 64 * 3);
+    let pixels = Tensor::from_u8(device, [8, 64, 64, 3], &pixels)?;
+    let rows: Vec<u32> = (0..8).collect();
+    let rows = Tensor::from_u32(device, [8], &rows)?;
+    let boxes = [[8.0, 8.0, 48.0, 48.0, 1.0]; 8];
+    let boxes = Tensor::from_f32(device, [8, 5], boxes.as_flattened())?;
+    let views = augment_crop::crop(&pixels, &rows, &boxes, 32)?;
+    for recipe in [Recipe::simclr_imagenet(), Recipe::simclr_cifar()] {
+        augment::views(&views, &rows, &recipe, 1, 0, 0)?;
+    }
+    Ok(())
+}
+
+fn parameters(device: &Device) -> Result<()> {
+    const N: usize = 40_000;
+    let [values, gradients, velocities] =
+        [1, 2, 3].map(|seed| Tensor::from_f32(device, [N], &noise(seed, N)));
+    let (values, gradients, velocities) = (values?, gradients?, velocities?);
+    let whole = Segment {
+        offset: 0,
+        length: N,
+        adapt: true,
+        decay: true,
+    };
+    let segments = Segments::new(device, &[whole])?;
+    let step = Step {
+        lr: 0.1,
+        excluded_lr: 0.1,
+        momentum: 0.9,
+        weight_decay: 1e-4,
+        rule: Rule::Lars { trust: 0.02 },
+    };
+    optimize::step(&values, &gradients, &velocities, &segments, &step)?;
+    ema::ema(&velocities, &values, 0.99)?;
+    copy::to_f32(&copy::to_real(&values)?)?;
+    copy::copy(&values, &velocities)?;
+    copy::full(device, [N], 1.0).map(drop)
+}
+
+/// Every kernel at least once.
+fn launch_all(real: Real) -> Vec<Count> {
+    let (device, counts) = Device::emulated_and_counted(real, EmulatorOptions::default());
+    for launches in [
+        elementwise_and_pools,
+        norms,
+        products,
+        losses,
+        images,
+        parameters,
+    ] {
+        launches(&device).unwrap_or_else(|why| panic!("{why}"));
+    }
+    counts.take()
+}
+
+const SECTOR_BYTES: u64 = 32;
+
+/// What all launches of a kernel say and do together.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    launches: u64,
+    claimed: u64,
+    touched: u64,
+    moved: u64,
+    claimed_flops: u64,
+    tensor_flops: u64,
+    wavefronts: u64,
+    fewest_wavefronts: u64,
+}
+
+type Sums = BTreeMap<&'static str, Sum>;
+
+fn by_kernel(counts: &[Count]) -> Sums {
+    let mut sums = Sums::new();
+    for Count {
+        kernel,
+        claimed,
+        moved,
+    } in counts
+    {
+        let sum = sums.entry(kernel).or_default();
+        sum.launches += claimed.launches;
+        sum.claimed += claimed.bytes;
+        sum.claimed_flops += claimed.flops;
+        sum.touched += moved.read.unique + moved.written.unique;
+        sum.moved += SECTOR_BYTES * (moved.read.sectors + moved.written.sectors);
+        sum.tensor_flops += moved.tensor_flops;
+        sum.wavefronts += moved.shared.wavefronts;
+        sum.fewest_wavefronts += moved.shared.fewest;
+    }
+    sums
+}
+
+impl Sum {
+    /// Bytes touched, and sectors moved, over what `bytes()` says.
+    fn factors(&self) -> [f64; 2] {
+        [self.touched, self.moved].map(|bytes| bytes as f64 / self.claimed as f64)
+    }
+
+    fn print(&self, kernel: &str) {
+        let [touched, moved] = self.factors();
+        let conflicts = self.wavefronts as f64 / self.fewest_wavefronts.max(1) as f64;
+        println!(
+            "{kernel:30} {:9} {touched:8.3} {moved:8.3} {conflicts:8.3} {:12}",
+            self.claimed, self.tensor_flops
+        );
+    }
+}
+
+/// What a kernel may touch and move, as factors of `bytes()`, where that is more than others may.
+struct Allowed {
+    kernel: &'static str,
+    touched: f64,
+    moved: f64,
+}
+
+/// Of every kernel not named below; besides, a few numbers for each row or channel.
+const ALLOWED: [f64; 2] = [1.02, 1.1];
+/// What a launch may move whatever it says: that is latency, not traffic.
+const SMALL: u64 = 1024;
+
+const fn moves(kernel: &'static str, moved: f64) -> Allowed {
+    Allowed {
+        kernel,
+        touched: ALLOWED[0],
+        moved,
+    }
+}
+
+const EXCEPTIONS: &[Allowed] = &[
+    // Products read each operand once for every tile of the other, 64 rows or columns wide.
+    moves("conv2d_forward", 3.3),
+    moves("conv2d_input_gradient", 3.3),
+    moves("conv2d_weight_gradient", 2.9),
+    moves("matmul", 3.1),
+    moves("matmul_f32", 3.0),
+    // Rows z are read for every 32 rows of similarities, and once more for the gradient.
+    moves("nt_xent_forward", 9.0),
+    moves("nt_xent_backward", 9.5),
+    // z[k] z[k], which g++ loads twice where it is bf16, and NVRTC once.
+    moves("nt_xent_norms", 2.2),
+    // A row is read twice: for its norm or its sums (there g++ does as above), then to be used.
+    moves("l2_normalize_forward", 2.2),
+    moves("l2_normalize_backward", 2.0),
+    moves("cross_entropy_forward", 2.5),
+    moves("cross_entropy_backward", 1.9),
+    // Every block reads the few numbers of its channels again; the batch is small here.
+    moves("batch_norm_forward", 1.6),
+    moves("batch_norm_backward", 1.5),
+    moves("batch_norm_relu_forward", 1.6),
+    moves("batch_norm_relu_backward", 1.6),
+    moves("batch_norm_add_relu_forward", 1.4),
+    // Twice: means first, then squared differences.
+    moves("batch_norm_combine", 3.0),
+    // Windows overlap; backward, every input looks at all windows around it.
+    moves("max_pool_forward", 2.0),
+    moves("max_pool_backward", 3.0),
+    // A thread a row of sixteen numbers.
+    moves("augment_draw", 8.0),
+    // Three bytes a pixel, each an instruction; what neighbours share is in cache.
+    moves("augment_jitter", 4.5),
+    moves("augment_color", 5.2),
+    // Taps of the blur, first along lines in shared memory, then from device memory.
+    moves("augment_blur_lines", 1.5),
+    moves("augment_blur_columns", 1.8),
+    Allowed {
+        // The box of the source, which `bytes()` cannot know; four corners and three bytes of each pixel.
+        kernel: "augment_crop",
+        touched: 1.7,
+        moved: 32.0,
+    },
+];
+
+/// What is wrong with a kernel that was launched as `sums` say, for each number type.
+fn complaints(kernel: &str, sums: &[Sum]) -> Vec<String> {
+    let exception = EXCEPTIONS.iter().find(|allowed| allowed.kernel == kernel);
+    let allowed = exception.map_or(ALLOWED, |allowed| [allowed.touched, allowed.moved]);
+    let mut complaints = Vec::new();
+    let mut most: [f64; 2] = [0.0; 2];
+    for sum in sums {
+        for ((what, bytes), allowed) in [("touches", sum.touched), ("moves", sum.moved)]
+            .into_iter()
+            .zip(allowed)
+        {
+            let limit = allowed * sum.claimed as f64 + (SMALL * sum.launches) as f64;
+            if bytes as f64 > limit {
+                let claimed = sum.claimed;
+                complaints.push(format!(
+                    "{what} {bytes} bytes; bytes() is {claimed}, and {allowed} times that is allowed"
+                ));
+            }
+        }
+        if sum.tensor_flops > 0 {
+            let done = sum.tensor_flops as f64 / sum.claimed_flops as f64;
+            if !(1.0..1.35).contains(&done) {
+                complaints.push(format!("multiplies {done} times what flops() says"));
+            }
+        }
+        most = [0, 1].map(|i| most[i].max(sum.factors()[i]));
+        if sum.touched < sum.claimed / 2 {
+            complaints.push("touches not half of what bytes() says".into());
+        }
+    }
+    if exception.is_some() && most[1] < 0.7 * allowed[1] {
+        let (most, allowed) = (most[1], allowed[1]);
+        complaints.push(format!(
+            "moves {most} times bytes() and may move {allowed} times that: allow less"
+        ));
+    }
+    complaints
+}
+
+/// The names of all kernels, from the files themselves.
+fn all_kernels() -> BTreeSet<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels");
+    let mut kernels = BTreeSet::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "cu") {
+            let text = fs::read_to_string(path).unwrap();
+            let heads = text.lines().filter_map(|line| line.strip_prefix("KERNEL"));
+            let name = |head: &str| head.split(['(', ',']).nth(1).unwrap().trim().to_string();
+            kernels.extend(heads.map(name));
+        }
+    }
+    kernels
+}
+
+/// `cargo test --release --features emulator --test ops counts -- --nocapture` prints what was counted.
+#[test]
+fn every_kernel_moves_what_it_says() {
+    if !EmulatorOptions::can_check() {
+        return eprintln!("skipped: this build cannot count accesses");
+    }
+    let mut sums: BTreeMap<&str, Vec<Sum>> = BTreeMap::new();
+    for real in [Real::F32, Real::Bf16] {
+        println!(
+            "{:30} {:>9} {:>8} {:>8} {:>8} {:>12}",
+            real.name(),
+            "bytes()",
+            "touched",
+            "moved",
+            "banks",
+            "tensor flops"
+        );
+        for (kernel, sum) in by_kernel(&launch_all(real)) {
+            sum.print(kernel);
+            sums.entry(kernel).or_default().push(sum);
+        }
+    }
+    let missing = all_kernels()
+        .into_iter()
+        .filter(|kernel| !sums.contains_key(&**kernel));
+    let missing = missing.map(|kernel| format!("{kernel}: never launched here"));
+    let found = sums.iter().flat_map(|(kernel, sums)| {
+        let complaints = complaints(kernel, sums).into_iter();
+        complaints.map(move |complaint| format!("{kernel} {complaint}"))
+    });
+    let all: Vec<String> = missing.chain(found).collect();
+    assert!(all.is_empty(), "\n{}\n", all.join("\n"));
+}
