@@ -1,25 +1,28 @@
 // conv2d_image: the first convolution, whose three channels fill no 16-byte chunk. Blocks of
 // stride x stride pixels are folded into one pixel of stride^2 c channels (space to depth), filled up
 // with zeros to a multiple of eight; the weight is folded alike, and what is left is a conv2d of stride 1.
-#include "common.cuh"
+#include "pack.cuh"
+
+constexpr u32 CHUNK = 8;  // channels that `folded` is a multiple of: 16 bytes of bf16
 
 // c channels at stride f, window r x s: folded channel (dh f + dw) c + channel; window tap r of the image
 // is tap (r + shift) / f of the folded image, at dh = (r + shift) % f.
 
-// x (n, h, w, c), y (n, h / f, w / f, folded), both real, sizes rounded up. One thread a folded pixel.
+// x (n, h, w, c), y (n, h / f, w / f, folded), both real, sizes rounded up. One thread a chunk of y.
 struct Conv2dImageFold { const real* x; real* y; u32 n, h, w, c, f, folded; };
 
 KERNEL(conv2d_image_fold, Conv2dImageFold) {
-  const u32 height = (p.h + p.f - 1) / p.f, width = (p.w + p.f - 1) / p.f;
-  for (u64 i = thread_index(); i < u64(p.n) * height * width; i += thread_count()) {
-    const u32 w0 = u32(i % width) * p.f, h0 = u32(i / width % height) * p.f;
-    const u64 image = i / width / height * p.h;
-    real* y = p.y + i * p.folded;
-    for (u32 d = 0; d < p.folded; d++) {
-      const u32 channel = d % p.c, h = h0 + d / p.c / p.f, w = w0 + d / p.c % p.f;
+  const u32 height = (p.h + p.f - 1) / p.f, width = (p.w + p.f - 1) / p.f, packs = p.folded / CHUNK;
+  for (u64 i = thread_index(); i < u64(p.n) * height * width * packs; i += thread_count()) {
+    const u64 pixel = i / packs;
+    const u32 w0 = u32(pixel % width) * p.f, h0 = u32(pixel / width % height) * p.f;
+    const u64 image = pixel / width / height * p.h;
+    const u32 first = u32(i % packs) * CHUNK;
+    store_pack(p.y + pixel * p.folded + first, pack_of<CHUNK>([&](u32 at) {
+      const u32 d = first + at, channel = d % p.c, h = h0 + d / p.c / p.f, w = w0 + d / p.c % p.f;
       const bool inside = d < p.f * p.f * p.c && h < p.h && w < p.w;
-      y[d] = inside ? p.x[((image + h) * p.w + w) * p.c + channel] : to_real(0.0f);
-    }
+      return inside ? to_float(p.x[((image + h) * p.w + w) * p.c + channel]) : 0.0f;
+    }));
   }
 }
 

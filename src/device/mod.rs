@@ -211,8 +211,7 @@ impl Device {
             bytes: kernel.bytes(self.real()),
             flops: kernel.flops(),
         };
-<<<<<<< HEAD
-        let run = move |driver: &dyn Driver| run(driver, &kernel, grid);
+        let run = move |driver: &dyn Driver| run(driver, &kernel, grid, work);
         if let Some(recording) = &mut *self.0.recording.lock().unwrap() {
             recording.add(work, Box::new(run));
             return Ok(());
@@ -223,29 +222,13 @@ impl Device {
             return tracer.time(driver, kernel.kernel(self.arch()), work, run);
         }
         run(driver)
-=======
-        let mut total = self.0.work.lock().unwrap();
-        total.launches += 1;
-        total.bytes += work.bytes;
-        total.flops += work.flops;
-        drop(total);
-        let twin = |host: &Host| kernel.on_cpu(host);
-        let params = kernel.pack();
-        self.0.driver.launch(&Launch {
-            kernel: K::INFO,
-            grid,
-            params: &params,
-            twin: &twin,
-            work,
-        })
->>>>>>> emu80
     }
     pub fn synchronize(&self) -> Result<()> {
         self.0.driver.synchronize()
     }
 }
 
-fn run<K: Kernel>(driver: &dyn Driver, kernel: &K, grid: Grid) -> Result<()> {
+fn run<K: Kernel>(driver: &dyn Driver, kernel: &K, grid: Grid, work: Work) -> Result<()> {
     let mut params = Packed::new();
     for map in kernel.maps(driver.arch()) {
         let encoded = driver.tensor_map(&map)?;
@@ -257,6 +240,7 @@ fn run<K: Kernel>(driver: &dyn Driver, kernel: &K, grid: Grid) -> Result<()> {
         grid,
         params: &params,
         twin: &|host| kernel.on_cpu(host),
+        work,
     })
 }
 

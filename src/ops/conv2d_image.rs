@@ -151,7 +151,7 @@ fn fill<T: Send>(y: &mut [T], row: usize, value: impl Fn(usize, usize) -> T + Sy
 impl Kernel for Conv2dImageFold {
     fn grid(&self, _: Arch) -> Grid {
         let pixels = self.h.div_ceil(self.f) as u64 * self.w.div_ceil(self.f) as u64;
-        Grid::elements(self.n as u64 * pixels)
+        Grid::elements(self.n as u64 * pixels * self.folded as u64 / 8)
     }
     fn bytes(&self, real: Real) -> u64 {
         let folded = self.h.div_ceil(self.f) as u64 * self.w.div_ceil(self.f) as u64;
