@@ -75,6 +75,15 @@ DEVICE void walk_rows(Lane lane, u32 rows, Load load, Use use) {
       [&](u64 place, const decltype(load(u64()))& in) { use(row_at(place), in); });
 }
 
+// What is read of a row going backward: a pack of x and of the gradient, both (rows, channels).
+struct Row { Pack<real> x, dy; };
+struct LoadRow {
+  Lane lane; const real* x; const real* dy; u32 channels;
+  DEVICE Row operator()(u64 row) const {
+    return {lane.load(x + row * channels), lane.load(dy + row * channels)};
+  }
+};
+
 DEVICE void add(Pairs& sums, u32 i, float first, float second) {
   sums.first.at[i] += first;
   sums.second.at[i] += second;
