@@ -6,13 +6,14 @@
 struct BatchNormStatistics { const real* x; float* partial; u32 rows, channels, chunk_rows; };
 
 KERNEL_BOUNDS(batch_norm_statistics, BatchNormStatistics, RESIDENT(BLOCK, 4)) {
+  const u32 chunk = chunk_of_block<FORTH>();
   // Differences from the chunk's first row: squares of the values themselves would cancel.
-  const real* first_row = p.x + u64(blockIdx.y) * p.chunk_rows * p.channels;
+  const real* first_row = p.x + u64(chunk) * p.chunk_rows * p.channels;
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
     const Pack<real> first = lane.load(first_row);
     const Pack<float> origin = pack_of([&](u32 i) { return to_float(first.at[i]); });
-    walk_chunk<ROWS_OF_ONE>(lane, p.rows, p.chunk_rows,
+    walk_chunk<ROWS_OF_ONE>(lane, chunk, p.rows, p.chunk_rows,
         [&](u64 row) { return lane.load(p.x + row * p.channels); },
         [&](u64, const Pack<real>& x) {
 #pragma unroll
@@ -23,9 +24,9 @@ KERNEL_BOUNDS(batch_norm_statistics, BatchNormStatistics, RESIDENT(BLOCK, 4)) {
           }
         });
   });
-  const u64 left = p.rows - u64(blockIdx.y) * p.chunk_rows;
+  const u64 left = p.rows - u64(chunk) * p.chunk_rows;
   const float n = float(left < p.chunk_rows ? left : p.chunk_rows);
-  store_chunk(p.partial, p.channels, sums, [&](u32 channel, Pair sum) {
+  store_chunk(p.partial, chunk, p.channels, sums, [&](u32 channel, Pair sum) {
     const float mean = sum.first / n;
     return Pair{to_float(first_row[channel]) + mean, fmaxf(sum.second - sum.first * mean, 0.0f)};
   });
@@ -85,7 +86,7 @@ struct BatchNormForward {
 KERNEL_BOUNDS(batch_norm_forward, BatchNormForward, RESIDENT(BLOCK, 4)) {
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
-    walk_rows<ROWS_OF_ONE>(lane, p.rows,
+    walk_rows<BACK, ROWS_OF_ONE>(lane, p.rows,
         [&](u64 row) { return lane.load(p.x + row * p.channels); },
         [&](u64 row, const Pack<real>& x) {
           const auto y = pack_of([&](u32 i) { return apply(a, i, to_float(x.at[i])); });
@@ -102,16 +103,12 @@ struct BatchNormSums {
 };
 
 KERNEL_BOUNDS(batch_norm_sums, BatchNormSums, RESIDENT(BLOCK, 4)) {
-  struct Input { Pack<real> x, dy; };
+  const u32 chunk = chunk_of_block<BACK>();
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
     const Pack<float> mean = lane.load(p.statistics);
-    walk_chunk<ROWS_OF_MORE>(lane, p.rows, p.chunk_rows,
-        [&](u64 row) {
-          const u64 at = row * p.channels;
-          return Input{lane.load(p.x + at), lane.load(p.dy + at)};
-        },
-        [&](u64, const Input& in) {
+    walk_chunk<ROWS_OF_MORE>(lane, chunk, p.rows, p.chunk_rows, LoadRow{lane, p.x, p.dy, p.channels},
+        [&](u64, const Row& in) {
 #pragma unroll
           for (u32 i = 0; i < PACK; ++i) {
             const float dy = to_float(in.dy.at[i]);
@@ -119,7 +116,7 @@ KERNEL_BOUNDS(batch_norm_sums, BatchNormSums, RESIDENT(BLOCK, 4)) {
           }
         });
   });
-  store_chunk(p.partial, p.channels, sums, [](u32, Pair sum) { return sum; });
+  store_chunk(p.partial, chunk, p.channels, sums, [](u32, Pair sum) { return sum; });
 }
 
 // partial (chunks, 2, channels) added up: dbeta (channels) = sum of dy, dgamma (channels) = sum of
@@ -150,16 +147,11 @@ struct BatchNormBackward {
 };
 
 KERNEL_BOUNDS(batch_norm_backward, BatchNormBackward, RESIDENT(BLOCK, 3)) {
-  struct Input { Pack<real> x, dy; };
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, nullptr, p.channels);
     const Along parts = along(lane, p.statistics, p.dgamma, p.dbeta, p.channels, p.inverse_rows);
-    walk_rows<ROWS_OF_MORE>(lane, p.rows,
-        [&](u64 row) {
-          const u64 at = row * p.channels;
-          return Input{lane.load(p.x + at), lane.load(p.dy + at)};
-        },
-        [&](u64 row, const Input& in) {
+    walk_rows<FORTH, ROWS_OF_MORE>(lane, p.rows, LoadRow{lane, p.x, p.dy, p.channels},
+        [&](u64 row, const Row& in) {
           const auto dx = pack_of([&](u32 i) {
             return backward(a, parts, i, to_float(in.x.at[i]), to_float(in.dy.at[i]));
           });

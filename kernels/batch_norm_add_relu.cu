@@ -14,7 +14,7 @@ KERNEL_BOUNDS(batch_norm_add_relu_forward, BatchNormAddReluForward, RESIDENT(BLO
   const u32 packs = (p.channels + PACK - 1) / PACK;
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
-    walk_rows<ROWS_OF_MORE>(lane, p.rows,
+    walk_rows<BACK, ROWS_OF_MORE>(lane, p.rows,
         [&](u64 row) {
           const u64 at = row * p.channels;
           return Input{lane.load(p.x + at), lane.load(p.residual + at)};
@@ -44,10 +44,11 @@ struct BatchNormAddReluSums {
 KERNEL_BOUNDS(batch_norm_add_relu_sums, BatchNormAddReluSums, RESIDENT(BLOCK, 3)) {
   struct Input { Pack<real> x, dy; u8 mask; };
   const u32 packs = (p.channels + PACK - 1) / PACK;
+  const u32 chunk = chunk_of_block<BACK>();
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
     const Pack<float> mean = lane.load(p.statistics);
-    walk_chunk<ROWS_OF_MORE>(lane, p.rows, p.chunk_rows,
+    walk_chunk<ROWS_OF_MORE>(lane, chunk, p.rows, p.chunk_rows,
         [&](u64 row) {
           const u64 at = row * p.channels;
           return Input{lane.load(p.x + at), lane.load(p.dy + at),
@@ -64,5 +65,5 @@ KERNEL_BOUNDS(batch_norm_add_relu_sums, BatchNormAddReluSums, RESIDENT(BLOCK, 3)
           lane.store(p.dresidual + row * p.channels, masked);
         });
   });
-  store_chunk(p.partial, p.channels, sums, [](u32, Pair sum) { return sum; });
+  store_chunk(p.partial, chunk, p.channels, sums, [](u32, Pair sum) { return sum; });
 }

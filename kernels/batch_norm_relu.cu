@@ -11,7 +11,7 @@ struct BatchNormReluForward {
 KERNEL_BOUNDS(batch_norm_relu_forward, BatchNormReluForward, RESIDENT(BLOCK, 4)) {
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
-    walk_rows<ROWS_OF_ONE>(lane, p.rows,
+    walk_rows<BACK, ROWS_OF_ONE>(lane, p.rows,
         [&](u64 row) { return lane.load(p.x + row * p.channels); },
         [&](u64 row, const Pack<real>& x) {
           const auto y = pack_of([&](u32 i) { return fmaxf(apply(a, i, to_float(x.at[i])), 0.0f); });
@@ -29,16 +29,12 @@ struct BatchNormReluSums {
 };
 
 KERNEL_BOUNDS(batch_norm_relu_sums, BatchNormReluSums, RESIDENT(BLOCK, 3)) {
-  struct Input { Pack<real> x, dy; };
+  const u32 chunk = chunk_of_block<BACK>();
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
-    walk_chunk<ROWS_OF_MORE>(lane, p.rows, p.chunk_rows,
-        [&](u64 row) {
-          const u64 at = row * p.channels;
-          return Input{lane.load(p.x + at), lane.load(p.dy + at)};
-        },
-        [&](u64, const Input& in) {
+    walk_chunk<ROWS_OF_MORE>(lane, chunk, p.rows, p.chunk_rows, LoadRow{lane, p.x, p.dy, p.channels},
+        [&](u64, const Row& in) {
 #pragma unroll
           for (u32 i = 0; i < PACK; ++i) {
             const float x = to_float(in.x.at[i]);
@@ -47,7 +43,7 @@ KERNEL_BOUNDS(batch_norm_relu_sums, BatchNormReluSums, RESIDENT(BLOCK, 3)) {
           }
         });
   });
-  store_chunk(p.partial, p.channels, sums, [](u32, Pair sum) { return sum; });
+  store_chunk(p.partial, chunk, p.channels, sums, [](u32, Pair sum) { return sum; });
 }
 
 // As batch_norm_backward, of dy where y > 0. x, dy, dx (rows, channels) real; the rest (channels).
@@ -58,16 +54,11 @@ struct BatchNormReluBackward {
 };
 
 KERNEL_BOUNDS(batch_norm_relu_backward, BatchNormReluBackward, RESIDENT(BLOCK, 3)) {
-  struct Input { Pack<real> x, dy; };
   with_channels(p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
     const Along parts = along(lane, p.statistics, p.dgamma, p.dbeta, p.channels, p.inverse_rows);
-    walk_rows<ROWS_OF_MORE>(lane, p.rows,
-        [&](u64 row) {
-          const u64 at = row * p.channels;
-          return Input{lane.load(p.x + at), lane.load(p.dy + at)};
-        },
-        [&](u64 row, const Input& in) {
+    walk_rows<FORTH, ROWS_OF_MORE>(lane, p.rows, LoadRow{lane, p.x, p.dy, p.channels},
+        [&](u64 row, const Row& in) {
           const auto dx = pack_of([&](u32 i) {
             const float x = to_float(in.x.at[i]);
             const float dy = apply(a, i, x) > 0.0f ? to_float(in.dy.at[i]) : 0.0f;

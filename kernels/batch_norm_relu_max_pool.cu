@@ -7,11 +7,13 @@ constexpr u32 WINDOW = 3;
 constexpr u32 NOBODY = WINDOW * WINDOW;  // the index of a window of nothing above 0: no gradient passes it
 constexpr u32 LINES = sizeof(real) == 2 ? WINDOW : 1;  // of a window, loaded before the first is used
 
-// Calls body(image, y, x) for this thread's outputs: a block takes whole rows of them, its threads down
-// neighbours of one row.
-template <typename Body>
+// Calls body(image, y, x) for this thread's outputs: a block takes neighbouring rows of them, which share lines
+// of x, its threads down neighbours of one row.
+template <Order ORDER, typename Body>
 DEVICE void each_output(u32 images, u32 out_height, u32 out_width, Body body) {
-  for (u32 row = blockIdx.y; row < images * out_height; row += gridDim.y) {
+  const u32 rows = images * out_height, share = (rows + gridDim.y - 1) / gridDim.y;
+  for (u32 i = 0, place = blockIdx.y * share; i < share && place < rows; ++i, ++place) {
+    const u32 row = ORDER == FORTH ? place : rows - 1 - place;
     const u32 image = row / out_height, y = row % out_height;
     for (u32 x = threadIdx.y; x < out_width; x += blockDim.y) body(image, y, x);
   }
@@ -30,7 +32,7 @@ KERNEL_BOUNDS(batch_norm_relu_max_pool_forward, BatchNormReluMaxPoolForward, RES
   const u32 out_height = (p.height + 1) / 2, out_width = (p.width + 1) / 2;
   with_lanes(blockIdx.x * blockDim.x + threadIdx.x, p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, p.beta, p.channels);
-    each_output(p.images, out_height, out_width, [&](u32 image, u32 out_y, u32 out_x) {
+    each_output<BACK>(p.images, out_height, out_width, [&](u32 image, u32 out_y, u32 out_x) {
       Pack<float> best = {};
       Pack<real> winner = {};
       u32 index[PACK];
@@ -80,10 +82,11 @@ struct BatchNormReluMaxPoolSums {
 
 KERNEL_BOUNDS(batch_norm_relu_max_pool_sums, BatchNormReluMaxPoolSums, RESIDENT(BLOCK, 3)) {
   struct Input { Pack<real> winner, dy; Pack<u8> index; };
+  const u32 chunk = chunk_of_block<BACK>();
   Pairs sums = {};
   with_channels(p.channels, [&](Lane lane) {
     const Pack<float> mean = lane.load(p.statistics);
-    walk_chunk<ROWS_OF_MORE>(lane, p.rows, p.chunk_rows,
+    walk_chunk<ROWS_OF_MORE>(lane, chunk, p.rows, p.chunk_rows,
         [&](u64 row) {
           const u64 at = row * p.channels;
           return Input{lane.load(p.winner + at), lane.load(p.dy + at), lane.load(p.index + at)};
@@ -96,7 +99,7 @@ KERNEL_BOUNDS(batch_norm_relu_max_pool_sums, BatchNormReluMaxPoolSums, RESIDENT(
           }
         });
   });
-  store_chunk(p.partial, p.channels, sums, [](u32, Pair sum) { return sum; });
+  store_chunk(p.partial, chunk, p.channels, sums, [](u32, Pair sum) { return sum; });
 }
 
 // As batch_norm_backward, of the sum of dy over the windows that an x won. index, dy of the pooled shape;
@@ -114,7 +117,7 @@ KERNEL_BOUNDS(batch_norm_relu_max_pool_backward, BatchNormReluMaxPoolBackward, R
   with_lanes(blockIdx.x * blockDim.x + threadIdx.x, p.channels, [&](Lane lane) {
     const Affine a = affine(lane, p.statistics, p.gamma, nullptr, p.channels);
     const Along parts = along(lane, p.statistics, p.dgamma, p.dbeta, p.channels, p.inverse_rows);
-    each_output(p.images, out_height, out_width, [&](u32 image, u32 out_y, u32 out_x) {
+    each_output<FORTH>(p.images, out_height, out_width, [&](u32 image, u32 out_y, u32 out_x) {
       // By twos: those that exist of the windows [below][right], and of the pixels [lower][later].
       Pack<real> dy[4] = {}, x[4] = {};
       Pack<u8> index[4] = {};

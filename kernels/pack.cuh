@@ -60,7 +60,8 @@ template <u32 N> DEVICE void store_pack(bf16* to, const Pack<float, N>& v) {
 }
 DEVICE void store_one(float* to, float v) { *to = v; }
 DEVICE void store_one(bf16* to, float v) { *to = to_bf16(v); }
-DEVICE bool is_aligned(const void* a, const void* b = nullptr, const void* c = nullptr, const void* d = nullptr) {
+DEVICE bool is_aligned(const void* a, const void* b = nullptr, const void* c = nullptr,
+                       const void* d = nullptr) {
   return (u64(a) | u64(b) | u64(c) | u64(d)) % 16 == 0;
 }
 

@@ -123,13 +123,32 @@ fn pack_bits(y: &[f32], mask: &mut [u8]) {
     }
 }
 
+/// Of each byte, what its bits keep of 8 numbers: all ones or zeros, to be and-ed with theirs.
+static KEEPS: [[u32; 8]; 256] = {
+    let mut keeps = [[0; 8]; 256];
+    let mut at = 0;
+    while at < 8 * 256 {
+        let (byte, bit) = (at / 8, at % 8);
+        keeps[byte][bit] = if byte >> bit & 1 == 1 { u32::MAX } else { 0 };
+        at += 1;
+    }
+    keeps
+};
+
 /// dy where its bit is set, else 0.
 fn masked(dy: &[f32], mask: &[u8], into: &mut [f32]) {
-    let packs = dy.chunks(PACK as usize).zip(into.chunks_mut(PACK as usize));
-    for ((dy, into), mask) in packs.zip(mask) {
-        for (i, (into, dy)) in into.iter_mut().zip(dy).enumerate() {
-            *into = if mask >> i & 1 != 0 { *dy } else { 0.0 };
+    let and = |into: &mut [f32], dy: &[f32], mask: u8| {
+        for ((into, dy), keep) in into.iter_mut().zip(dy).zip(&KEEPS[mask as usize]) {
+            *into = f32::from_bits(dy.to_bits() & keep);
         }
+    };
+    let (packs, rest) = dy.as_chunks::<8>();
+    let (into_packs, into_rest) = into.as_chunks_mut::<8>();
+    for ((into, dy), mask) in into_packs.iter_mut().zip(packs).zip(mask) {
+        and(into, dy, *mask);
+    }
+    if let Some(last) = mask.get(packs.len()) {
+        and(into_rest, rest, *last);
     }
 }
 

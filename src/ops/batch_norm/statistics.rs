@@ -142,13 +142,13 @@ impl Norm {
     /// Memory for two sums a channel of each chunk of `rows`.
     ///
     /// A chunk is what one block sums up, 256 threads of 8 channels: 8 rows to each thread, and up to 32
-    /// where that leaves a thousand blocks, eight for each multiprocessor of an H100. At most 1024 rows:
-    /// their sums are f32.
+    /// where that leaves a thousand blocks, eight for each multiprocessor of an H100; by fours, as they are
+    /// loaded. At most 1024 rows: their sums are f32.
     pub(in crate::ops) fn partial(&self, rows: u32) -> Result<Partial> {
         let channels = self.channels();
         let abreast = 2048 / channels.min(256); // rows, of a block at a time
         let rows_of_thread = rows as u64 * channels as u64 / (2048 * 1024);
-        let chunk_rows = (abreast * rows_of_thread.clamp(8, 32) as u32).min(1024);
+        let chunk_rows = (abreast * (rows_of_thread.clamp(8, 32) / 4 * 4) as u32).min(1024);
         let shape = [rows.div_ceil(chunk_rows) as usize, 2, channels as usize];
         let chunks = Tensor::uninit(self.x.device(), Element::F32, shape)?;
         Ok(Partial { chunks, chunk_rows })
