@@ -15,6 +15,16 @@ typedef unsigned long long u64;
 // For tensor cores, which multiply bf16: stands between #ifdef REAL_BF16 and #endif.
 #define KERNEL_BF16(name, Params, threads) KERNEL_BOUNDS(name, Params, threads)
 #define SHARED_ARRAY(T, name, n) __shared__ T name[n]
+#define SHARED_ARRAY_ALIGNED(T, name, n, align) __shared__ __align__(align) T name[n]
+// What the launch asked for besides, one block of it: `name` is its beginning.
+extern __shared__ __align__(1024) u8 dynamic_shared[];
+#define DYNAMIC_SHARED_ALIGNED(T, name, align)                                                    \
+  static_assert((align) <= 1024, "dynamic shared memory is aligned to 1024 bytes");               \
+  T* name = reinterpret_cast<T*>(dynamic_shared)
+#define DYNAMIC_SHARED(T, name) DYNAMIC_SHARED_ALIGNED(T, name, alignof(T))
+// Barriers 1 to 15 of a block, for `threads` threads, whole warps: arriving does not wait.
+DEVICE void barrier_sync(u32 id, u32 threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+DEVICE void barrier_arrive(u32 id, u32 threads) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
 #define INFINITY __int_as_float(0x7f800000)
 #else
 #include "emulated.cuh"

@@ -76,14 +76,20 @@ impl Checker {
 }
 
 impl Worker {
-    /// `at` is where the access returns to; the error says which line that is.
-    fn check_access(
+    /// Whether `thread` may access these bytes now; anybody may where nothing is checked. `at` is where the
+    /// access returns to; the error says which line that is.
+    #[inline]
+    pub fn check_access(
         &mut self,
+        thread: u32,
         address: usize,
         bytes: usize,
         writes: bool,
         at: usize,
     ) -> Result<(), String> {
+        if !self.checker.on {
+            return Ok(());
+        }
         let verb = if writes { "write" } else { "read" };
         let Some(offset) = self.shared.offset(address) else {
             let checked = self.checker.check_region(address, bytes);
@@ -96,17 +102,24 @@ impl Worker {
                 line(at)
             ));
         }
-        let (thread, clocks) = (self.block.current, &self.block.clocks);
+        if let Some(copier) = self.copies.on_the_way(offset, bytes) {
+            let place = self.shared.place(offset);
+            return Err(format!(
+                "race, {place}: {verb} by thread {thread}{}, where a copy that thread {copier} started and has not waited for is on its way",
+                line(at)
+            ));
+        }
+        let clocks = &self.block.clocks;
         let race = self
             .checker
             .races
             .access(clocks, thread, (offset, bytes), writes, at);
-        race.map_err(|race| self.describe_race(&race, verb, at))
+        race.map_err(|race| self.describe_race(&race, thread, verb, at))
     }
 
     #[cold]
-    fn describe_race(&self, race: &Race, verb: &str, at: usize) -> String {
-        let (thread, former) = (self.block.current, &race.former);
+    fn describe_race(&self, race: &Race, thread: u32, verb: &str, at: usize) -> String {
+        let former = &race.former;
         let (former_verb, former_thread) = (
             if former.writes { "write" } else { "read" },
             former.when.thread,
@@ -121,7 +134,7 @@ impl Worker {
 }
 
 /// ", at x.cu:7" for the call that returns to `at`, where that is known.
-fn line(at: usize) -> String {
+pub(super) fn line(at: usize) -> String {
     source_lines(at - 1).map_or(String::new(), |lines| format!(", at {lines}"))
 }
 
@@ -132,9 +145,8 @@ unsafe extern "C" fn emulated_access(address: usize, bytes: usize, writes: bool,
     // SAFETY: called by a kernel, on a fiber of the current worker; no reference outlives the check.
     unsafe {
         (*worker).checker.last = at;
-        if (*worker).checker.on
-            && let Err(why) = (*worker).check_access(address, bytes, writes, at)
-        {
+        let thread = (*worker).block.current;
+        if let Err(why) = (*worker).check_access(thread, address, bytes, writes, at) {
             worker::fail(worker, why);
         }
     }

@@ -199,6 +199,10 @@ impl Block {
         self.kept_turns > KEPT_TURNS_MAX || (chance > 0 && self.random.hits(chance))
     }
 
+    pub fn copies_at_once(&mut self) -> bool {
+        self.random.hits(self.policy.copy_at_once)
+    }
+
     /// Puts the current thread where it will not be picked at once, lest two polling threads starve the rest.
     pub fn give_way(&mut self, fiber: u32) {
         self.idle_turns += 1;

@@ -161,7 +161,8 @@ fn place(worker: &Worker, address: usize) -> String {
         .unwrap_or_else(|| memory::describe(address))
 }
 
-/// The source lines of an instruction: its own, then those it is inlined into, up to the kernel's body.
+/// The source lines of an instruction: its own, then those it is inlined into, up to the kernel's body;
+/// without those of the emulator's own headers, where there are others.
 pub(super) fn source_lines(at: usize) -> Option<String> {
     let mut lines = Vec::new();
     backtrace::resolve(at as *mut c_void, |symbol| {
@@ -175,5 +176,8 @@ pub(super) fn source_lines(at: usize) -> Option<String> {
             lines.push(format!("{file}:{line}"));
         }
     });
+    if lines.iter().any(|line| !line.starts_with("emulated")) {
+        lines.retain(|line| !line.starts_with("emulated"));
+    }
     (!lines.is_empty()).then(|| lines.join(", inlined at "))
 }

@@ -18,6 +18,17 @@ bool emulated_is_checked() { return false; }
 void emulated_access(word address, word bytes, bool writes, word at);
 void emulated_atomic(word address, word bytes, word at);
 
+// Verbs of kernels/ptx.cuh that access memory; copies.rs and matrix.rs answer.
+void emulated_copy_async_at(void* to, const void* from, unsigned bytes, word at);
+void emulated_copy_async_wait_at(unsigned open, word at);
+struct Site { const char* file; unsigned line; };
+void emulated_load_matrices_at(unsigned* r, const void* row, bool transposed, Site site, word at);
+void emulated_copy_async(void* to, const void* from, unsigned bytes) { emulated_copy_async_at(to, from, bytes, CALLER); }
+void emulated_copy_async_wait(unsigned open) { emulated_copy_async_wait_at(open, CALLER); }
+void emulated_load_matrices(unsigned* r, const void* row, bool transposed, Site site) {
+  emulated_load_matrices_at(r, row, transposed, site, CALLER);
+}
+
 #define ACCESSES(bytes)                                                                          \
   void __tsan_read##bytes(word a) { emulated_access(a, bytes, false, CALLER); }                  \
   void __tsan_write##bytes(word a) { emulated_access(a, bytes, true, CALLER); }                  \
@@ -36,7 +47,6 @@ void __tsan_func_exit() {}
 void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // And these, where the language has no answer: they know the line.
-struct Site { const char* file; unsigned line; };
 struct Location { const char* file; unsigned line, column; };
 void emulated_fail(const char* why, Site site);
 #define UNDEFINED(what, why) \

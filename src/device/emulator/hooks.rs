@@ -193,7 +193,12 @@ unsafe extern "C" fn emulated_shuffle(
 /// # Safety
 /// On a fiber of `worker`; all lanes that meet in `call.what` bring the same type of part.
 #[inline(always)]
-unsafe fn meet<T>(worker: *mut Worker, call: Call, part: &mut T, work: impl FnOnce(&Meeting)) {
+pub(super) unsafe fn meet<T>(
+    worker: *mut Worker,
+    call: Call,
+    part: &mut T,
+    work: impl FnOnce(&Meeting),
+) {
     // SAFETY: the caller's promise.
     unsafe {
         match (*worker)

@@ -11,7 +11,8 @@
 //! `SELFSAME_EMULATOR=plain`, when building, leaves that out.
 //!
 //! `launch` runs blocks on workers; a `worker` switches between fibers as its `block` says; `block`,
-//! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call.
+//! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call, with
+//! `copies` (asynchronous ones) and `matrix` (tensor cores) for the verbs of kernels/ptx.cuh.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("feature `emulator` handles signals of x86-64 Linux only");
 
@@ -19,10 +20,12 @@ mod access;
 mod barrier;
 mod block;
 mod clocks;
+mod copies;
 mod fault;
 mod fiber;
 mod hooks;
 mod launch;
+mod matrix;
 mod memory;
 mod planted;
 mod race;

@@ -51,6 +51,8 @@ pub(super) struct Policy {
     pub start_first: u32,
     /// In 256: how often a thread gives way where it could go on.
     pub give_way: u32,
+    /// In 256: how often an asynchronous copy takes place at once, not when it is waited for.
+    pub copy_at_once: u32,
 }
 
 impl Policy {
@@ -59,6 +61,7 @@ impl Policy {
             pick: random.pick([Pick::Newest, Pick::Oldest, Pick::Any, Pick::Any]),
             start_first: random.pick([0, 128, 240, 256]),
             give_way: random.pick([0, 0, 16, 64]),
+            copy_at_once: random.pick([0, 128, 128, 256]),
         }
     }
 }

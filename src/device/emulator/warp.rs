@@ -80,6 +80,11 @@ impl Meeting {
 }
 
 impl Block {
+    /// Whether the current thread's warp has all lanes that a warp can have.
+    pub fn warp_is_whole(&self) -> bool {
+        self.warps[(self.current / WARP) as usize].existing == !0
+    }
+
     /// The current thread comes to `call` with its `part`; the last lane gets the whole meeting, and
     /// the others are free to go on.
     #[inline]

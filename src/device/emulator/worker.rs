@@ -3,6 +3,7 @@
 use super::{
     access::Checker,
     block::{Block, Next, State},
+    copies::Copies,
     fault,
     fiber::{Fibers, Parent, Trap},
     report,
@@ -66,6 +67,7 @@ pub(super) struct Worker {
     pub fibers: Fibers,
     pub shared: SharedMemory,
     pub checker: Checker,
+    pub copies: Copies,
     pub watch: Arc<Watch>,
     entry: Entry,
     params: *const u8,
@@ -98,6 +100,7 @@ impl Worker {
             fibers: Fibers::default(),
             shared: SharedMemory::new(),
             checker: Checker::default(),
+            copies: Copies::default(),
             watch: Arc::default(),
             entry: no_kernel,
             params: ptr::null(),
@@ -156,6 +159,7 @@ impl Worker {
                 launch.patience,
             );
             worker.shared.begin(launch.shared_bytes);
+            worker.copies.begin(worker.views.len());
             let run = Worker::run_fibers(this).and_then(|()| {
                 (*this)
                     .shared
@@ -246,7 +250,8 @@ unsafe fn fiber_main(worker: *mut Worker, id: u32, parent: &Parent) -> Trap {
                 (*worker).watch.tick();
                 let (entry, params) = ((*worker).entry, (*worker).params);
                 entry(params);
-                if let Err(why) = (*worker).block.exit() {
+                let left = (*worker).copies.check_exit(thread);
+                if let Err(why) = left.and_then(|()| (*worker).block.exit()) {
                     fail(worker, why);
                 }
                 if !(*worker).block.runs_straight_on() {

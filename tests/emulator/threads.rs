@@ -1,11 +1,10 @@
-//! The emulator itself: it finds every bug planted in `src/device/emulator/planted.cu` under all of 50
-//! schedules, says where, and stays silent about sound kernels under 200.
-#![cfg(emulated_kernels)]
+//! Threads of a block: barriers, shuffles, memory and its ends (planted.cu).
+use super::{Mode, device, fails, modes};
 use selfsame::{
     Device, Result, Tensor,
-    device::{EmulatorOptions, Kernel, Ptr, Real, kernels::*},
+    device::{Kernel, Ptr, kernels::*},
 };
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Two blocks of 128 threads.
 const N: usize = 256;
@@ -14,39 +13,6 @@ type Expected = fn(&[f32]) -> Vec<f32>;
 /// Integers, so that sums in any order are exact.
 fn input() -> Vec<f32> {
     (0..N).map(|i| (i * 7 % 31) as f32).collect()
-}
-
-/// What a launch is run with; without checks, a bug shows only in what the schedule makes of it.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Mode {
-    Plain,
-    Checked,
-}
-
-/// The modes of this build.
-fn modes() -> &'static [Mode] {
-    let modes = &[Mode::Plain, Mode::Checked];
-    if EmulatorOptions::can_check() {
-        modes
-    } else {
-        &modes[..1]
-    }
-}
-
-fn device(mode: Mode, seed: u64, workers: usize) -> Device {
-    // One worker waits for itself only; two wait for each other, on a machine that may be busy.
-    let patience = Duration::from_millis(if workers == 1 { 100 } else { 20_000 });
-    let check = mode == Mode::Checked;
-    Device::emulated_with(
-        Real::F32,
-        EmulatorOptions {
-            seed,
-            workers,
-            patience,
-            check,
-            compute: 80,
-        },
-    )
 }
 
 /// What a launch left in `y`, which it found as NaN.
@@ -80,25 +46,7 @@ fn refused<K: Kernel>(kernel: fn(Ptr, Ptr) -> K, words: &[&str]) {
 
 #[track_caller]
 fn refused_in<K: Kernel>(mode: Mode, seeds: u64, kernel: fn(Ptr, Ptr) -> K, words: &[&str]) {
-    if !modes().contains(&mode) {
-        return eprintln!("skipped: this build cannot check accesses");
-    }
-    for seed in 0..seeds {
-        let name = K::INFO.name;
-        let found = launch(&device(mode, seed, 1), kernel);
-        let why = found
-            .expect_err(&format!("{name}, {mode:?}, seed {seed}"))
-            .to_string();
-        for word in words.iter().chain([&name, &&*format!("seed {seed}: ")]) {
-            assert!(
-                why.contains(word),
-                "{name}, {mode:?}: no `{word}` in: {why}"
-            );
-        }
-        if seed == 0 {
-            println!("{mode:?}: {why}");
-        }
-    }
+    fails::<K>(mode, seeds, |device| launch(device, kernel), words);
 }
 
 /// Every schedule gives a wrong result where nothing is checked; where all is, it is a race.
