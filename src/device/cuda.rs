@@ -1,6 +1,8 @@
 //! CUDA through cudarc's driver API: one context, one stream, and the cubins the build embedded. The
 //! driver's library is loaded when a device is opened, so the binary needs none to start.
-use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real};
+mod tensor_map;
+
+use super::{Arch, Driver, Encoded, IMAGES, Image, Launch, Ptr, Real, TensorMap};
 use crate::{Error, Result};
 use cudarc::driver::{result, sys};
 use std::{
@@ -102,9 +104,11 @@ impl Cuda {
                 .filter(|kernel| kernel.file == image.file)
             {
                 let name = CString::new(kernel.name).expect("a kernel's name has no zero byte");
-                // SAFETY: `module` is loaded and stays so.
-                let function = unsafe { result::module::get_function(module, name) }?;
-                self.functions.insert(kernel.name, function);
+                // SAFETY: `module` is loaded and stays so. Some kernels are of one target, or one number
+                // type, only.
+                if let Ok(function) = unsafe { result::module::get_function(module, name) } {
+                    self.functions.insert(kernel.name, function);
+                }
             }
         }
         Ok(())
@@ -173,11 +177,17 @@ impl Driver for Cuda {
     fn launch(&self, launch: &Launch) -> Result<()> {
         self.enter()?;
         let name = launch.kernel.name;
-        let function = self.functions[name];
-        let fail = |e: result::DriverError| Error::Launch {
+        let fail_as = |why| Error::Launch {
             kernel: name,
             device: self.name(),
-            why: e.to_string(),
+            why,
+        };
+        let fail = |e: result::DriverError| fail_as(e.to_string());
+        let Some(&function) = self.functions.get(name) else {
+            let (target, real) = (self.target(), self.arch.real.name());
+            return Err(fail_as(format!(
+                "it does not exist for {target} and {real}"
+            )));
         };
         let shared = launch.grid.shared_bytes;
         if shared > SHARED_WITHOUT_OPT_IN {
@@ -195,6 +205,10 @@ impl Driver for Cuda {
             result::launch_kernel(function, (x, y, z), (a, b, c), shared, self.stream, params)
         }
         .map_err(fail)
+    }
+    fn tensor_map(&self, map: &TensorMap) -> Result<Encoded> {
+        self.enter()?;
+        tensor_map::encode(self, map)
     }
     fn synchronize(&self) -> Result<()> {
         self.enter()?;

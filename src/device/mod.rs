@@ -169,13 +169,24 @@ impl Device {
         drop(work);
         let twin = |host: &Host| kernel.on_cpu(host);
         let mut params = Packed::new();
-        for map in kernel.maps(self.arch()) {
-            let encoded = self.0.driver.tensor_map(&map)?;
+        let info = kernel.kernel(self.arch());
+        for (i, map) in kernel.maps(self.arch()).iter().enumerate() {
+            map.check().map_err(|why| crate::Error::Launch {
+                kernel: info.name,
+                device: self.name(),
+                why: format!("tensor map {i}: {why}"),
+            })?;
+            let encoded = self.0.driver.tensor_map(map)?;
             params.extend(encoded.iter().flat_map(|word| word.to_ne_bytes()));
         }
+        let takes_maps = !params.is_empty();
         params.extend_from_slice(&kernel.pack());
+        if takes_maps {
+            // The struct around maps and parameters is aligned as the maps are, and as long.
+            params.resize(params.len().next_multiple_of(tensor_map::ALIGN), 0);
+        }
         self.0.driver.launch(&Launch {
-            kernel: kernel.kernel(self.arch()),
+            kernel: info,
             grid,
             params: &params,
             twin: &twin,
