@@ -3,8 +3,12 @@
 mod event;
 mod graph;
 mod staging;
+mod tensor_map;
 
-use super::{Arch, Driver, IMAGES, Image, Launch, Ptr, Real, graph::Executable, trace::Moment};
+use super::{
+    Arch, Driver, Encoded, IMAGES, Image, Launch, Ptr, Real, TensorMap, graph::Executable,
+    trace::Moment,
+};
 use crate::{Error, Result};
 use cudarc::driver::{result, sys};
 pub(crate) use event::Event;
@@ -215,6 +219,10 @@ impl Driver for Cuda {
             result::launch_kernel(function, (x, y, z), (a, b, c), shared, self.stream, params)
         }
         .map_err(fail)
+    }
+    fn tensor_map(&self, map: &TensorMap) -> Result<Encoded> {
+        self.enter()?;
+        tensor_map::encode(self, map)
     }
     fn synchronize(&self) -> Result<()> {
         self.enter()?;

@@ -229,14 +229,25 @@ impl Device {
 }
 
 fn run<K: Kernel>(driver: &dyn Driver, kernel: &K, grid: Grid, work: Work) -> Result<()> {
+    let info = kernel.kernel(driver.arch());
     let mut params = Packed::new();
-    for map in kernel.maps(driver.arch()) {
-        let encoded = driver.tensor_map(&map)?;
+    for (i, map) in kernel.maps(driver.arch()).iter().enumerate() {
+        map.check().map_err(|why| crate::Error::Launch {
+            kernel: info.name,
+            device: driver.name(),
+            why: format!("tensor map {i}: {why}"),
+        })?;
+        let encoded = driver.tensor_map(map)?;
         params.extend(encoded.iter().flat_map(|word| word.to_ne_bytes()));
     }
+    let takes_maps = !params.is_empty();
     params.extend_from_slice(&kernel.pack());
+    if takes_maps {
+        // The struct around maps and parameters is aligned as the maps are, and as long.
+        params.resize(params.len().next_multiple_of(tensor_map::ALIGN), 0);
+    }
     driver.launch(&Launch {
-        kernel: kernel.kernel(driver.arch()),
+        kernel: info,
         grid,
         params: &params,
         twin: &|host| kernel.on_cpu(host),

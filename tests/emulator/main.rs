@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod counts;
 mod matrix;
+mod tensor;
 mod threads;
 
 /// What a launch is run with; without checks, a bug shows only in what the schedule makes of it.
@@ -54,12 +55,23 @@ fn fails<K: Kernel>(
     launch: impl Fn(&Device) -> Result<Vec<f32>>,
     words: &[&str],
 ) {
+    fails_of::<K>(Real::F32, mode, seeds, launch, words);
+}
+
+#[track_caller]
+fn fails_of<K: Kernel>(
+    real: Real,
+    mode: Mode,
+    seeds: u64,
+    launch: impl Fn(&Device) -> Result<Vec<f32>>,
+    words: &[&str],
+) {
     if !modes().contains(&mode) {
         return eprintln!("skipped: this build cannot check accesses");
     }
     let name = K::INFO.name;
     for seed in 0..seeds {
-        let found = launch(&device(mode, seed, 1));
+        let found = launch(&device_of(real, mode, seed, 1));
         let why = found
             .expect_err(&format!("{name}, {mode:?}, seed {seed}"))
             .to_string();

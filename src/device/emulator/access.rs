@@ -2,9 +2,10 @@
 //! (hooks.cpp), so that every load and store comes by here first. Device memory is bounded exactly, by
 //! what the launch was given; shared memory is bounded by its arrays, and watched for races.
 use super::{
-    fault::source_lines,
+    clocks::{Actor, Known, Moment},
+    hooks::At,
     memory::{self, Region},
-    race::{Race, Races},
+    race::{Fault, Race, Races},
     worker::{self, Worker},
 };
 use std::ops::Range;
@@ -89,7 +90,7 @@ impl Worker {
         address: usize,
         bytes: usize,
         writes: bool,
-        at: usize,
+        at: At,
     ) -> Result<(), String> {
         if !self.checker.on {
             return Ok(());
@@ -97,28 +98,61 @@ impl Worker {
         let verb = if writes { "write" } else { "read" };
         let Some(offset) = self.shared.offset(address) else {
             let checked = self.checker.check_region(address, bytes);
-            return checked.map_err(|why| format!("{verb} of {bytes} bytes of {why}{}", line(at)));
+            return checked.map_err(|why| format!("{verb} of {bytes} bytes of {why}{at}"));
         };
         if !self.shared.contains(offset, bytes) {
             let place = self.shared.place(offset);
             return Err(format!(
-                "{verb} of {bytes} bytes out of bounds, {place}{}",
-                line(at)
+                "{verb} of {bytes} bytes out of bounds, {place}{at}"
             ));
         }
         if let Some(copier) = self.copies.on_the_way(offset, bytes) {
             let place = self.shared.place(offset);
             return Err(format!(
-                "race, {place}: {verb} by thread {thread}{}, where a copy that thread {copier} started and has not waited for is on its way",
-                line(at)
+                "race, {place}: {verb} by thread {thread}{at}, where a copy that thread {copier} started and has not waited for is on its way"
             ));
         }
+        self.check_race(thread, offset, bytes, writes, at)
+    }
+
+    /// `thread` accesses shared memory where there is some.
+    pub fn check_race(
+        &mut self,
+        thread: u32,
+        offset: usize,
+        bytes: usize,
+        writes: bool,
+        at: At,
+    ) -> Result<(), String> {
+        if !self.checker.on {
+            return Ok(());
+        }
         let clocks = &self.block.clocks;
-        let race = self
-            .checker
-            .races
-            .access(clocks, thread, (offset, bytes), writes, at);
-        race.map_err(|race| self.describe_race(&race, thread, verb, at))
+        let races = &mut self.checker.races;
+        let race = races.access(clocks, thread, (offset, bytes), writes, at);
+        race.map_err(|race| self.describe_race(&race, Actor::thread(thread), writes, at))
+    }
+
+    /// A unit does work that was begun knowing `known`: it accesses these `places` (offset and bytes). The
+    /// moment is what those who wait for it acquire.
+    pub fn check_unit(
+        &mut self,
+        unit: Actor,
+        known: &Known,
+        places: impl IntoIterator<Item = (usize, usize)>,
+        writes: bool,
+        at: At,
+    ) -> Result<Moment, String> {
+        if !self.checker.on {
+            return Ok(Moment::default());
+        }
+        let view = self.block.clocks.unit_view(unit, known);
+        for place in places {
+            let (clocks, races) = (&self.block.clocks, &mut self.checker.races);
+            let race = races.access_as(clocks, &view, place, writes, at);
+            race.map_err(|race| self.describe_race(&race, unit, writes, at))?;
+        }
+        Ok(view.now)
     }
 
     /// An access of `thread`, for those who want to know what was moved.
@@ -129,36 +163,45 @@ impl Worker {
         address: usize,
         bytes: usize,
         writes: bool,
-        at: usize,
+        at: At,
     ) {
         if !self.counter.on {
             return;
         }
         match self.shared.offset(address) {
-            Some(_) => self.counter.shared(thread, address, bytes, at),
-            None => self.counter.global(thread, address, bytes, writes, at),
+            Some(_) => self.counter.shared(thread, address, bytes, at.key()),
+            None => self
+                .counter
+                .global(thread, address, bytes, writes, at.key()),
         }
     }
 
     #[cold]
-    fn describe_race(&self, race: &Race, thread: u32, verb: &str, at: usize) -> String {
+    fn describe_race(&self, race: &Race, actor: Actor, writes: bool, at: At) -> String {
+        let verb = |writes| if writes { "write" } else { "read" };
         let former = &race.former;
-        let (former_verb, former_thread) = (
-            if former.writes { "write" } else { "read" },
-            former.when.thread,
+        let (now, then) = (
+            format!("{} by {actor}{at}", verb(writes)),
+            format!(
+                "{} by {}{}",
+                verb(former.writes),
+                former.when.actor,
+                former.at
+            ),
         );
-        format!(
-            "race, {}: {verb} by thread {thread}{}, with no barrier after the {former_verb} by thread {former_thread}{}",
-            self.shared.place(race.offset),
-            line(at),
-            line(former.at),
-        )
+        let place = self.shared.place(race.offset);
+        match race.fault {
+            Fault::Unfenced => {
+                format!("missing fence_async_proxy, {place}: {now}, after the {then}")
+            }
+            Fault::Unordered if actor.is_thread() && former.when.actor.is_thread() => {
+                format!("race, {place}: {now}, with no barrier after the {then}")
+            }
+            Fault::Unordered => {
+                format!("race, {place}: {now}, which nothing orders after the {then}")
+            }
+        }
     }
-}
-
-/// ", at x.cu:7" for the call that returns to `at`, where that is known.
-pub(super) fn line(at: usize) -> String {
-    source_lines(at - 1).map_or(String::new(), |lines| format!(", at {lines}"))
 }
 
 /// Called before each load and store of a kernel; `at` is the address it returns to.
@@ -169,10 +212,10 @@ unsafe extern "C" fn emulated_access(address: usize, bytes: usize, writes: bool,
     unsafe {
         (*worker).checker.last = at;
         let thread = (*worker).block.current;
-        if let Err(why) = (*worker).check_access(thread, address, bytes, writes, at) {
+        if let Err(why) = (*worker).check_access(thread, address, bytes, writes, At::call(at)) {
             worker::fail(worker, why);
         }
-        (*worker).count_access(thread, address, bytes, writes, at);
+        (*worker).count_access(thread, address, bytes, writes, At::call(at));
     }
 }
 
@@ -194,12 +237,12 @@ unsafe extern "C" fn emulated_atomic(address: usize, bytes: usize, at: usize) {
         if let Err(why) = checked {
             worker::fail(
                 worker,
-                format!("atomic operation out of bounds, {why}{}", line(at)),
+                format!("atomic operation out of bounds, {why}{}", At::call(at)),
             );
         }
         let thread = (*worker).block.current;
         for writes in [false, true] {
-            (*worker).count_access(thread, address, bytes, writes, at);
+            (*worker).count_access(thread, address, bytes, writes, At::call(at));
         }
         let block = &mut (*worker).block;
         block.clocks.acquire(block.current, address);

@@ -2,13 +2,17 @@
 //! switches stacks; `worker` does, on what these functions say.
 use super::{
     barrier::Barrier,
+    bulk::Stores,
     clocks::Clocks,
+    flight::{Flight, Operation},
     hooks::Site,
     schedule::{Pick, Policy, Random, thread_order},
     warp::Warp,
+    warpgroup::Products,
 };
 use std::{
     collections::VecDeque,
+    ops::Range,
     thread,
     time::{Duration, Instant},
 };
@@ -36,6 +40,17 @@ pub(super) enum State {
         what: &'static str,
         site: Site,
     },
+    AtMbarrier {
+        address: usize,
+        parity: u32,
+        site: Site,
+    },
+    AtStores {
+        site: Site,
+    },
+    AtProducts {
+        site: Site,
+    },
     Exited,
 }
 
@@ -48,6 +63,8 @@ pub(super) struct Thread {
 pub(super) enum Next {
     StartThreads,
     Resume(u32),
+    /// A unit does its work.
+    Complete(Operation),
     Finish,
     /// Nothing can run: the threads wait for each other, or poll for what never comes.
     Deadlock,
@@ -62,6 +79,13 @@ pub(super) struct Block {
     pub warps: Vec<Warp>,
     pub failure: Option<String>,
     pub clocks: Clocks,
+    /// Of each thread.
+    pub stores: Vec<Stores>,
+    pub products: Vec<Products>,
+    /// What each warpgroup has asked for.
+    pub registers: Vec<Option<u32>>,
+    flight: Flight,
+    engines: usize,
     order: Vec<u32>,
     started: usize,
     ready: VecDeque<u32>,
@@ -90,6 +114,11 @@ impl Block {
             warps: Vec::new(),
             failure: None,
             clocks: Clocks::default(),
+            stores: Vec::new(),
+            products: Vec::new(),
+            registers: Vec::new(),
+            flight: Flight::default(),
+            engines: 0,
             order: Vec::new(),
             started: 0,
             ready: VecDeque::new(),
@@ -121,6 +150,13 @@ impl Block {
         }
         self.barriers.iter_mut().for_each(Barrier::begin);
         self.clocks.begin(threads);
+        self.stores.resize_with(threads as usize, Stores::default);
+        self.stores.iter_mut().for_each(Stores::begin);
+        self.products
+            .resize_with(threads as usize, Products::default);
+        self.products.iter_mut().for_each(Products::begin);
+        self.registers.clear();
+        self.flight.begin();
         self.live = threads;
         self.started = 0;
         self.ready.clear();
@@ -133,7 +169,16 @@ impl Block {
         if unstarted && (self.ready.is_empty() || self.random.hits(self.policy.start_first)) {
             return Next::StartThreads;
         }
-        if self.idle_turns > 100 * self.threads.len() as u64 + 10_000 && self.is_out_of_patience() {
+        let polls_only = self.idle_turns > 100 * self.threads.len() as u64 + 10_000;
+        let threads_can = unstarted || !(self.ready.is_empty() || polls_only);
+        let operation = self
+            .flight
+            .draw(&self.policy, &mut self.random, threads_can);
+        if let Some(operation) = operation {
+            self.got_somewhere();
+            return Next::Complete(operation);
+        }
+        if polls_only && self.is_out_of_patience() {
             return Next::Deadlock;
         }
         let ready = match self.policy.pick {
@@ -177,7 +222,7 @@ impl Block {
 
     /// Whether the fiber whose thread has just exited may start another without asking.
     pub fn runs_straight_on(&self) -> bool {
-        self.ready.is_empty() && self.failure.is_none()
+        self.ready.is_empty() && self.failure.is_none() && self.flight.is_empty()
     }
 
     pub fn resume(&mut self, thread: u32) -> u32 {
@@ -197,7 +242,8 @@ impl Block {
     pub fn gives_way(&mut self) -> bool {
         self.kept_turns += 1;
         let chance = self.policy.give_way;
-        self.kept_turns > KEPT_TURNS_MAX || (chance > 0 && self.random.hits(chance))
+        let unit_first = self.policy.unit_first == 256 && !self.flight.is_empty();
+        self.kept_turns > KEPT_TURNS_MAX || unit_first || (chance > 0 && self.random.hits(chance))
     }
 
     pub fn copies_at_once(&mut self) -> bool {
@@ -219,8 +265,32 @@ impl Block {
         self.ready.push_back(thread);
     }
 
+    /// Wakes those of `threads` that wait as `waits` says.
+    pub fn wake_if(&mut self, threads: Range<u32>, waits: impl Fn(&State) -> bool) {
+        for t in threads {
+            let state = &mut self.threads[t as usize].state;
+            if waits(state) {
+                *state = State::GivesWay;
+                self.wake(t);
+            }
+        }
+    }
+
+    /// A unit will do this some time.
+    pub fn issue(&mut self, operation: Operation) {
+        self.flight.push(operation, &self.policy);
+    }
+
+    /// Copies in flight are told apart by a number.
+    pub fn next_engine(&mut self) -> usize {
+        self.engines += 1;
+        self.engines
+    }
+
     pub fn exit(&mut self) -> Result<(), String> {
         self.got_somewhere();
+        self.stores[self.current as usize].check_exit()?;
+        self.products[self.current as usize].check_exit()?;
         self.live -= 1;
         self.threads[self.current as usize].state = State::Exited;
         self.exit_warp()?;

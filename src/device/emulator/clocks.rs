@@ -1,14 +1,114 @@
-//! What happened before what, by vector clocks: a thread knows how far every other had come when it
-//! last heard of it. `__syncthreads` tells everybody everything, which begins a new epoch and costs
-//! nothing; only within an epoch do rows of clocks exist, for the threads that synchronised in it.
-use std::collections::HashMap;
+//! What happened before what, by vector clocks: whoever acts knows how far every other had come when it
+//! last heard of it. `__syncthreads` tells all threads everything, which begins a new epoch and costs
+//! little; only within an epoch do rows of clocks exist, for the threads that synchronised in it. The
+//! units that work beside threads know of no epochs: their clocks are few, and kept for the whole block.
+use std::{collections::HashMap, fmt};
 
-/// When a thread did something. The default is before all else.
+/// Copies on their way at once that are told apart, and the warpgroups a block can have.
+const ENGINES: usize = 16;
+const WARPGROUPS: usize = 8;
+const UNITS: usize = ENGINES + WARPGROUPS;
+const THREADS_MAX: u32 = 1024;
+
+/// A thread, or a unit that works beside them: the copy engine, the tensor cores of a warpgroup.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Actor(u32);
+
+impl Actor {
+    pub fn thread(thread: u32) -> Actor {
+        Actor(thread)
+    }
+    pub fn engine(number: usize) -> Actor {
+        Actor(THREADS_MAX + (number % ENGINES) as u32)
+    }
+    pub fn warpgroup(warpgroup: u32) -> Actor {
+        Actor(THREADS_MAX + ENGINES as u32 + warpgroup)
+    }
+    fn unit(self) -> Option<usize> {
+        self.0.checked_sub(THREADS_MAX).map(|unit| unit as usize)
+    }
+    pub fn is_thread(self) -> bool {
+        self.0 < THREADS_MAX
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.unit() {
+            None => write!(f, "thread {}", self.0),
+            Some(unit) if unit < ENGINES => write!(f, "the copy engine"),
+            Some(unit) => write!(f, "wgmma of warpgroup {}", unit - ENGINES),
+        }
+    }
+}
+
+/// When an actor did something. The default is before all else.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Moment {
     epoch: u64,
     clock: u32,
-    pub thread: u32,
+    pub actor: Actor,
+}
+
+/// What an actor knew at some moment: how far others had come, threads in `epoch`, units in this block.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    epoch: u64,
+    threads: Vec<u32>,
+    units: [u32; UNITS],
+}
+
+impl Known {
+    pub fn learn(&mut self, other: &Known) {
+        raise(&mut self.units, &other.units);
+        if other.epoch > self.epoch {
+            self.epoch = other.epoch;
+            self.threads.clone_from(&other.threads);
+        } else if other.epoch == self.epoch {
+            self.threads.resize(other.threads.len(), 0);
+            raise(&mut self.threads, &other.threads);
+        }
+    }
+
+    /// Of what a unit did; of nothing where nobody asks.
+    pub fn learn_of(&mut self, past: Moment) {
+        if let Some(unit) = past.actor.unit() {
+            self.units[unit] = self.units[unit].max(past.clock);
+        }
+    }
+}
+
+/// What an actor knows now, borrowed.
+pub(super) struct View<'a> {
+    pub now: Moment,
+    epoch: u64,
+    /// The block's first epoch.
+    first: u64,
+    threads: &'a [u32],
+    units: &'a [u32; UNITS],
+}
+
+impl View<'_> {
+    /// Whether `past` is over for certain, as this actor sees it.
+    #[inline]
+    pub fn has_seen(&self, past: Moment) -> bool {
+        if past.actor == self.now.actor || past.epoch < self.first {
+            return true;
+        }
+        match past.actor.unit() {
+            Some(unit) => self.units[unit] >= past.clock,
+            None if past.epoch != self.epoch => past.epoch < self.epoch,
+            None => {
+                let known = self.threads.get(past.actor.0 as usize);
+                known.is_some_and(|&clock| clock >= past.clock)
+            }
+        }
+    }
+
+    /// Whether it belongs to a block that is gone.
+    pub fn is_forgotten(&self, past: Moment) -> bool {
+        past.epoch < self.first
+    }
 }
 
 #[derive(Default)]
@@ -16,22 +116,43 @@ pub(super) struct Clocks {
     /// Whether anybody asks.
     pub on: bool,
     epoch: u64,
+    first: u64,
     /// Row t: how far thread t knows each thread to have come, where `row_epochs[t]` is this epoch.
     rows: Vec<Vec<u32>>,
     row_epochs: Vec<u64>,
-    /// What the last ones to use a barrier or an atomic knew, and in which epoch.
-    places: HashMap<usize, (u64, Vec<u32>)>,
+    /// How often a thread has learned something or has come further.
+    changes: Vec<u64>,
+    /// What the last ones to use a barrier or an atomic knew.
+    places: HashMap<usize, Known>,
+    /// How far each unit has come, and how far each thread knows it to have come.
+    units: [u32; UNITS],
+    known_units: Vec<[u32; UNITS]>,
+    /// When each thread last made its writes visible to units.
+    fences: Vec<(u64, u32)>,
 }
 
 impl Clocks {
     /// All that was is past.
     pub fn begin(&mut self, threads: u32) {
+        let threads = threads as usize;
         self.epoch += 1;
+        self.first = self.epoch;
         self.places.clear();
-        if self.rows.len() != threads as usize {
-            self.rows = vec![Vec::new(); threads as usize];
-            self.row_epochs = vec![0; threads as usize];
+        if self.rows.len() != threads {
+            self.rows = vec![Vec::new(); threads];
+            self.row_epochs = vec![0; threads];
+            self.changes = vec![0; threads];
+            self.known_units = vec![[0; UNITS]; threads];
+            self.fences = vec![(0, 0); threads];
         }
+        if self.units_are_used() {
+            self.units = [0; UNITS];
+            self.known_units.fill([0; UNITS]);
+        }
+    }
+
+    fn units_are_used(&self) -> bool {
+        self.units != [0; UNITS]
     }
 
     pub fn now(&self, thread: u32) -> Moment {
@@ -40,18 +161,39 @@ impl Clocks {
         Moment {
             epoch: self.epoch,
             clock: if known { self.rows[t][t] } else { 1 },
-            thread,
+            actor: Actor::thread(thread),
         }
     }
 
-    /// Whether `past` is over for certain, as `thread` sees it.
     #[inline]
-    pub fn is_before(&self, past: Moment, thread: u32) -> bool {
+    pub fn view(&self, thread: u32) -> View<'_> {
         let t = thread as usize;
-        past.epoch < self.epoch
-            || past.thread == thread
-            || (self.row_epochs[t] == self.epoch
-                && self.rows[t][past.thread as usize] >= past.clock)
+        let known = self.row_epochs[t] == self.epoch;
+        View {
+            now: self.now(thread),
+            epoch: self.epoch,
+            first: self.first,
+            threads: if known { &self.rows[t] } else { &[] },
+            units: &self.known_units[t],
+        }
+    }
+
+    /// The next moment of a unit, whose work was begun by who knew what is `known`.
+    pub fn unit_view<'a>(&mut self, unit: Actor, known: &'a Known) -> View<'a> {
+        let clock = &mut self.units[unit.unit().expect("a unit")];
+        *clock += 1;
+        let now = Moment {
+            epoch: self.epoch,
+            clock: *clock,
+            actor: unit,
+        };
+        View {
+            now,
+            epoch: known.epoch,
+            first: self.first,
+            threads: &known.threads,
+            units: &known.units,
+        }
     }
 
     pub fn is_of_this_epoch(&self, past: Moment) -> bool {
@@ -61,6 +203,11 @@ impl Clocks {
     /// All threads wait for each other.
     pub fn join_all(&mut self) {
         self.epoch += 1;
+        if self.on && self.units_are_used() {
+            let mut all = [0; UNITS];
+            self.known_units.iter().for_each(|u| raise(&mut all, u));
+            self.known_units.fill(all);
+        }
     }
 
     /// `threads` wait for each other.
@@ -69,39 +216,93 @@ impl Clocks {
             return;
         }
         let mut all = vec![0; self.rows.len()];
+        let mut units = [0; UNITS];
         for thread in threads.clone() {
             raise(&mut all, self.row(thread));
+            raise(&mut units, &self.known_units[thread as usize]);
         }
         for thread in threads {
             self.row(thread).copy_from_slice(&all);
+            self.known_units[thread as usize] = units;
             self.step(thread);
         }
     }
 
+    /// What `thread` knows, itself included; what it does from now on is not.
+    pub fn known(&mut self, thread: u32) -> Known {
+        if !self.on {
+            return Known::default();
+        }
+        let known = Known {
+            epoch: self.epoch,
+            threads: self.row(thread).clone(),
+            units: self.known_units[thread as usize],
+        };
+        self.step(thread);
+        known
+    }
+
+    /// Another number whenever `known` would say something else.
+    pub fn version(&self, thread: u32) -> (u64, u64) {
+        (self.epoch, self.changes[thread as usize])
+    }
+
     /// What `thread` has done so far is known to whoever acquires `place` from now on.
     pub fn release(&mut self, thread: u32, place: usize) {
-        if !self.on {
-            return;
+        if self.on {
+            let known = self.known(thread);
+            self.release_known(&known, place);
         }
-        let (epoch, threads) = (self.epoch, self.rows.len());
-        let mut known = self.places.remove(&place).filter(|(e, _)| *e == epoch);
-        let (_, clocks) = known.get_or_insert_with(|| (epoch, vec![0; threads]));
-        raise(clocks, self.row(thread));
-        self.places.extend(known.map(|known| (place, known)));
-        self.step(thread);
+    }
+
+    pub fn release_known(&mut self, known: &Known, place: usize) {
+        if self.on {
+            self.places.entry(place).or_default().learn(known);
+        }
     }
 
     pub fn acquire(&mut self, thread: u32, place: usize) {
         if !self.on {
             return;
         }
-        let known = self
-            .places
-            .remove(&place)
-            .filter(|(epoch, _)| *epoch == self.epoch);
-        if let Some((epoch, clocks)) = known {
-            raise(self.row(thread), &clocks);
-            self.places.insert(place, (epoch, clocks));
+        if let Some(known) = self.places.remove(&place) {
+            self.learn(thread, &known);
+            self.places.insert(place, known);
+        }
+    }
+
+    fn learn(&mut self, thread: u32, known: &Known) {
+        raise(&mut self.known_units[thread as usize], &known.units);
+        self.changes[thread as usize] += 1;
+        // Of an earlier epoch all threads know everything.
+        if known.epoch == self.epoch {
+            raise(self.row(thread), &known.threads);
+        }
+    }
+
+    /// `thread` has waited for what a unit did.
+    pub fn acquire_unit(&mut self, thread: u32, past: Moment) {
+        if let Some(unit) = past.actor.unit() {
+            let known = &mut self.known_units[thread as usize][unit];
+            *known = (*known).max(past.clock);
+            self.changes[thread as usize] += 1;
+        }
+    }
+
+    /// `thread` makes what it has written visible to units (fence.proxy.async).
+    pub fn fence(&mut self, thread: u32) {
+        if self.on {
+            self.step(thread);
+            let t = thread as usize;
+            self.fences[t] = (self.epoch, self.rows[t][t]);
+        }
+    }
+
+    /// Whether a unit may see what a thread wrote in the `past`.
+    pub fn is_fenced(&self, past: Moment) -> bool {
+        match past.actor.unit() {
+            Some(_) => true,
+            None => self.fences[past.actor.0 as usize] > (past.epoch, past.clock),
         }
     }
 
@@ -123,6 +324,7 @@ impl Clocks {
 
     fn step(&mut self, thread: u32) {
         self.row(thread)[thread as usize] += 1;
+        self.changes[thread as usize] += 1;
     }
 }
 
@@ -142,6 +344,10 @@ impl Clocks {
         };
         clocks.begin(threads);
         clocks
+    }
+
+    fn is_before(&self, past: Moment, thread: u32) -> bool {
+        self.view(thread).has_seen(past)
     }
 }
 
@@ -181,5 +387,21 @@ mod tests {
         clocks.acquire(1, 7);
         assert!(clocks.is_before(released, 1));
         assert!(!clocks.is_before(after, 1) && !clocks.is_before(reader, 0));
+    }
+
+    /// A barrier of threads says nothing of what a unit still does; waiting for the unit does.
+    #[test]
+    fn units_are_waited_for_by_name() {
+        let mut clocks = Clocks::of(2);
+        let mut known = clocks.known(0);
+        let copied = clocks.unit_view(Actor::engine(0), &known).now;
+        clocks.join_all();
+        assert!(!clocks.is_before(copied, 1));
+        known.learn_of(copied);
+        clocks.release_known(&known, 7);
+        clocks.acquire(0, 7);
+        assert!(clocks.is_before(copied, 0) && !clocks.is_before(copied, 1));
+        clocks.join_all();
+        assert!(clocks.is_before(copied, 1), "threads pass it on");
     }
 }

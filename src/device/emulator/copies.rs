@@ -2,7 +2,7 @@
 //! has waited for it. Here it takes place at once or in the wait, whichever finds more bugs; until then
 //! nobody may touch where it goes, which the checked mode holds by marks on shared memory.
 use super::{
-    access::line,
+    hooks::At,
     shared::WINDOW_BYTES,
     worker::{self, Worker},
 };
@@ -19,7 +19,7 @@ struct Copy {
     bytes: usize,
     took_place: bool,
     /// The instruction that started it.
-    at: usize,
+    at: At,
 }
 
 /// A thread's copies that have not arrived, oldest first.
@@ -66,7 +66,7 @@ impl Copies {
             None => Ok(()),
             Some(copy) => Err(format!(
                 "the thread exits, and never waited for the copy that it started{}",
-                line(copy.at)
+                copy.at
             )),
         }
     }
@@ -99,10 +99,10 @@ impl Worker {
         to: usize,
         from: usize,
         bytes: usize,
-        at: usize,
+        at: At,
     ) -> Result<(), String> {
         self.check_copy(to, from, bytes)
-            .map_err(|why| format!("copy_async{}: {why}", line(at)))?;
+            .map_err(|why| format!("copy_async{at}: {why}"))?;
         let thread = self.block.current;
         if bytes > 0 {
             self.check_access(thread, from, bytes, false, at)?;
@@ -167,7 +167,7 @@ impl Worker {
     ///
     /// # Safety
     /// On a fiber.
-    unsafe fn finish_copies(&mut self, open: usize, at: usize) -> Result<(), String> {
+    unsafe fn finish_copies(&mut self, open: usize, at: At) -> Result<(), String> {
         let thread = self.block.current as usize;
         while self.copies.threads[thread].groups.len() > open {
             let group = self.copies.threads[thread].groups.pop_front();
@@ -194,7 +194,7 @@ unsafe extern "C" fn emulated_copy_async_at(to: usize, from: usize, bytes: u32, 
     // SAFETY: called by a kernel, on a fiber of the current worker. The same holds in the hooks below.
     unsafe {
         (*worker).checker.last = at;
-        if let Err(why) = (*worker).start_copy(to, from, bytes as usize, at) {
+        if let Err(why) = (*worker).start_copy(to, from, bytes as usize, At::call(at)) {
             worker::fail(worker, why);
         }
     }
@@ -211,7 +211,7 @@ unsafe extern "C" fn emulated_copy_async_wait_at(open: u32, at: usize) {
     let worker = worker::current();
     // SAFETY: as above.
     unsafe {
-        if let Err(why) = (*worker).finish_copies(open as usize, at) {
+        if let Err(why) = (*worker).finish_copies(open as usize, At::call(at)) {
             worker::fail(worker, why);
         }
         worker::may_give_way(worker);

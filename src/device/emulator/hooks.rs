@@ -2,6 +2,7 @@
 //! call means and then waits, goes on or fails; a hook never unwinds.
 use super::{
     block::{Arrival, State, WARP},
+    fault::source_lines,
     warp::{Call, Meeting},
     worker::{self, Worker},
 };
@@ -13,7 +14,7 @@ use std::{
 
 /// A line of a kernel, given by the compiler as a default argument.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Site {
     file: *const c_char,
     line: u32,
@@ -28,6 +29,47 @@ impl fmt::Display for Site {
             .unwrap_or_default()
             .to_string_lossy();
         write!(f, "{name}:{}", self.line)
+    }
+}
+
+/// Where something was done: a line, or an instruction whose line can be looked up. One word, as every
+/// access to shared memory is remembered with it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct At(usize);
+
+impl At {
+    const IS_SITE: u32 = 63;
+    const LINE: u32 = 47;
+
+    /// The call that returns to `address`.
+    pub fn call(address: usize) -> At {
+        At(address)
+    }
+    /// The same number for the same place.
+    pub fn key(self) -> usize {
+        self.0
+    }
+}
+
+impl From<Site> for At {
+    fn from(site: Site) -> At {
+        let line = site.line.min(u16::MAX.into()) as usize;
+        At(1 << At::IS_SITE | line << At::LINE | site.file as usize)
+    }
+}
+
+impl fmt::Display for At {
+    /// ", at x.cu:7", where that is known.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.0 >> At::IS_SITE == 1 {
+            let file = (self.0 & ((1 << At::LINE) - 1)) as *const c_char;
+            let line = (self.0 >> At::LINE) as u16 as u32;
+            return write!(f, ", at {}", Site { file, line });
+        }
+        match source_lines(self.0.wrapping_sub(1)) {
+            Some(lines) => write!(f, ", at {lines}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! in kernels/ptx.cuh.
 use super::{
     block::WARP,
-    hooks::{Site, meet},
+    hooks::{At, Site, meet},
     warp::Call,
     worker::{self, Worker},
 };
@@ -69,7 +69,7 @@ struct Load {
     registers: *mut [u32; 4],
     row: usize,
     /// The instruction that loads.
-    at: usize,
+    at: At,
 }
 
 #[unsafe(no_mangle)]
@@ -85,6 +85,7 @@ unsafe extern "C" fn emulated_load_matrices_at(
     } else {
         "load_matrices"
     };
+    let at = At::call(at);
     let load = Load { registers, row, at };
     // SAFETY: called by a kernel, on a fiber of the current worker.
     unsafe {

@@ -20,27 +20,37 @@ compile_error!("feature `emulator` handles signals of x86-64 Linux only");
 mod access;
 mod barrier;
 mod block;
+mod bulk;
 mod clocks;
 mod coalesce;
 mod copies;
+mod copy_engine;
 mod counts;
 mod fault;
 mod fiber;
+mod flight;
 mod hooks;
 mod launch;
 mod lockstep;
 mod matrix;
+mod mbarrier;
 mod memory;
+mod operand;
 mod planted;
+mod planted_tensor;
 mod race;
+mod registers;
 mod report;
 mod schedule;
 mod shared;
+mod tensor_map;
 mod warp;
+mod warpgroup;
 mod watchdog;
+mod wgmma;
 mod worker;
 
-use super::{Arch, Driver, Launch, Ptr, Real};
+use super::{Arch, Driver, Encoded, Launch, Ptr, Real, TensorMap};
 use crate::{Error, Result};
 pub use counts::{Banks, Count, Counts, Moved, Traffic};
 pub use launch::Options;
@@ -160,6 +170,11 @@ impl Driver for Emulated {
         Ok(())
     }
 
+    /// The copy engine touches nothing outside the tensor, which has to be in one allocation.
+    fn tensor_map(&self, map: &TensorMap) -> Result<Encoded> {
+        self.check_range("tensor map", map.at, map.bytes() as usize)?;
+        Ok(tensor_map::Descriptor::encode(map))
+    }
     fn launch(&self, launch: &Launch) -> Result<()> {
         let kernel = launch.kernel.name;
         let [f32, bf16] = launch.kernel.emulated;

@@ -1,13 +1,13 @@
 //! What a deadlock looks like from outside: who waits for what, and where.
-use super::block::{Block, State};
+use super::{block::State, worker::Worker};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// "deadlock: threads 0..=95 wait at barrier 1, at x.cu:7 (96 of 128 arrived); threads 96..=127 exited"
-pub(super) fn deadlock(block: &Block) -> String {
+pub(super) fn deadlock(worker: &Worker) -> String {
     let mut threads_by_state: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for (i, thread) in block.threads.iter().enumerate() {
+    for (i, thread) in worker.block.threads.iter().enumerate() {
         threads_by_state
-            .entry(describe(block, thread.state))
+            .entry(describe(worker, i as u32, thread.state))
             .or_default()
             .push(i as u32);
     }
@@ -20,7 +20,8 @@ pub(super) fn deadlock(block: &Block) -> String {
     format!("deadlock: {}", groups.join("; "))
 }
 
-fn describe(block: &Block, state: State) -> String {
+fn describe(worker: &Worker, thread: u32, state: State) -> String {
+    let block = &worker.block;
     match state {
         State::Unstarted => "have not started".into(),
         State::Runs | State::GivesWay => "poll for what does not come".into(),
@@ -35,6 +36,21 @@ fn describe(block: &Block, state: State) -> String {
             format!(
                 "wait at barrier {id}, at {site} ({} of {expected} arrived)",
                 barrier.arrived
+            )
+        }
+        State::AtMbarrier {
+            address,
+            parity,
+            site,
+        } => format!(
+            "wait for the phase of parity {parity} of an mbarrier, at {site} ({})",
+            worker.describe_mbarrier(address)
+        ),
+        State::AtStores { site } => format!("wait for stores to be read or written, at {site}"),
+        State::AtProducts { site } => {
+            format!(
+                "wait for wgmma, at {site} ({})",
+                block.describe_products(thread)
             )
         }
         State::InWarp { mask, what, site } => format!("wait in {what}, at {site} (mask {mask:#x})"),

@@ -1,5 +1,6 @@
 //! Which thread runs next: a policy for each block, drawn from (seed, block), so that a failure comes
 //! back with its seed whatever the number of workers. Extreme policies find more than fair ones.
+use super::flight::Kind;
 
 /// SplitMix64 (Steele et al. 2014).
 pub(super) struct Random(u64);
@@ -53,6 +54,12 @@ pub(super) struct Policy {
     pub give_way: u32,
     /// In 256: how often an asynchronous copy takes place at once, not when it is waited for.
     pub copy_at_once: u32,
+    /// In 256: how often work of a unit takes place before a thread goes on that could.
+    pub unit_first: u32,
+    /// Which of the units' work that is.
+    pub unit_pick: Pick,
+    /// The kind of work that takes place only when nothing else can.
+    pub held_back: Option<Kind>,
 }
 
 impl Policy {
@@ -62,6 +69,15 @@ impl Policy {
             start_first: random.pick([0, 128, 240, 256]),
             give_way: random.pick([0, 0, 16, 64]),
             copy_at_once: random.pick([0, 128, 128, 256]),
+            unit_first: random.pick([0, 8, 128, 256]),
+            unit_pick: random.pick([Pick::Newest, Pick::Oldest, Pick::Any, Pick::Any]),
+            held_back: random.pick([
+                None,
+                None,
+                Some(Kind::Load),
+                Some(Kind::Store),
+                Some(Kind::Products),
+            ]),
         }
     }
 }

@@ -116,6 +116,10 @@ impl SharedMemory {
         Some(address.wrapping_sub(self.base)).filter(|&offset| offset < WINDOW_BYTES)
     }
 
+    pub fn address(&self, offset: usize) -> usize {
+        self.base + offset
+    }
+
     /// Whether these bytes are all in one array.
     #[inline]
     pub fn contains(&self, offset: usize, bytes: usize) -> bool {
@@ -206,7 +210,28 @@ impl SharedMemory {
         unsafe { ptr::write_bytes((self.base + range.start) as *mut u8, with, range.len()) }
     }
 
-    fn bytes(&self, range: Range<usize>) -> &[u8] {
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= WINDOW_BYTES);
+        let to = (self.base + offset) as *mut u8;
+        // SAFETY: inside the window, and `bytes` is elsewhere.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) }
+    }
+
+    /// The eight bytes at `offset`.
+    pub fn word(&self, offset: usize) -> u64 {
+        u64::from_ne_bytes(
+            self.bytes(offset..offset + 8)
+                .try_into()
+                .expect("eight bytes"),
+        )
+    }
+
+    pub fn set_word(&mut self, offset: usize, word: u64) {
+        self.write(offset, &word.to_ne_bytes());
+    }
+
+    #[inline]
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         assert!(range.end <= WINDOW_BYTES);
         // SAFETY: inside the window, and no fiber runs while the slice is looked at.
         unsafe { slice::from_raw_parts((self.base + range.start) as *const u8, range.len()) }

@@ -201,9 +201,14 @@ impl Worker {
                         worker.show(thread);
                         worker.block.resume(thread)
                     }
+                    Next::Complete(operation) => {
+                        let done = operation.complete(worker);
+                        done.map_err(|(thread, why)| worker.blame(thread, why))?;
+                        continue;
+                    }
                     Next::Finish => return Ok(()),
                     Next::Deadlock => {
-                        let why = report::deadlock(&worker.block);
+                        let why = report::deadlock(worker);
                         return Err(Failure { thread: None, why });
                     }
                 };
@@ -227,8 +232,12 @@ impl Worker {
     }
 
     fn blame_current(&self, why: String) -> Failure {
+        self.blame(self.block.current, why)
+    }
+
+    fn blame(&self, thread: u32, why: String) -> Failure {
         Failure {
-            thread: Some(self.views[self.block.current as usize].index),
+            thread: Some(self.views[thread as usize].index),
             why,
         }
     }
