@@ -68,8 +68,8 @@ struct WeightOfTap {  // columns: c, contiguous; the sum: (r, s, k)
 };
 
 // dy (n, p, q, k), weight (k, r, s, c), dx (n, h, w, c): each input pixel gathers from the outputs it
-// reached. One block a tile of 64 input pixels x 64 channels.
-struct Conv2dInputGradient { const real* dy; const real* weight; real* dx; Window g; };
+// reached; onto (n, h, w, c), where not null, is added. One block a tile of 64 input pixels x 64 channels.
+struct Conv2dInputGradient { const real* dy; const real* weight; const real* onto; real* dx; Window g; };
 
 KERNEL_BOUNDS(conv2d_input_gradient, Conv2dInputGradient, TILE_THREADS) {
   const Window& g = p.g;
@@ -79,7 +79,11 @@ KERNEL_BOUNDS(conv2d_input_gradient, Conv2dInputGradient, TILE_THREADS) {
   const u32 row = row0 + threadIdx.x / 16 * 4, col = col0 + threadIdx.x % 16 * 4;
   for (u32 i = 0; i < 4; i++)
     for (u32 j = 0; j < 4; j++)
-      if (row + i < g.n * g.h * g.w && col + j < g.c) p.dx[u64(row + i) * g.c + col + j] = to_real(sum[i][j]);
+      if (row + i < g.n * g.h * g.w && col + j < g.c) {
+        const u64 at = u64(row + i) * g.c + col + j;
+        const real own = to_real(sum[i][j]);
+        p.dx[at] = p.onto == nullptr ? own : to_real(to_float(own) + to_float(p.onto[at]));
+      }
 }
 
 struct GradientOfChannel {  // rows: k, contiguous; the sum: output pixels
@@ -127,7 +131,7 @@ KERNEL(sum_splits, SumSplits) {
 }
 
 #ifdef REAL_BF16
-#include "conv2d_mma.cuh"
+#include "conv2d_wgmma.cuh"
 
 KERNEL_BF16(conv2d_forward_128x128, Conv2dForward, MMA_THREADS) { forward_tile<128, 128>(p); }
 KERNEL_BF16(conv2d_forward_128x64, Conv2dForward, MMA_THREADS) { forward_tile<128, 64>(p); }
@@ -135,4 +139,17 @@ KERNEL_BF16(conv2d_input_gradient_128x128, Conv2dInputGradient, MMA_THREADS) { i
 KERNEL_BF16(conv2d_input_gradient_128x64, Conv2dInputGradient, MMA_THREADS) { input_gradient_tile<128, 64>(p); }
 KERNEL_BF16(conv2d_weight_gradient_128x128, Conv2dWeightGradient, MMA_THREADS) { weight_gradient_tile<128, 128>(p); }
 KERNEL_BF16(conv2d_weight_gradient_64x128, Conv2dWeightGradient, MMA_THREADS) { weight_gradient_tile<64, 128>(p); }
+
+// Two blocks a multiprocessor, so that one multiplies while the other writes; the largest tile is for sums
+// so long that its end does not count.
+constexpr u32 LONG = 4, SHORT = 3;  // stages: 192 and 96 KB
+
+KERNEL_MAPS(conv2d_forward_wgmma_128x256, Conv2dForward, WGMMA_THREADS, 2) { forward_wgmma<256, LONG>(maps, p); }
+KERNEL_MAPS(conv2d_forward_wgmma_128x128, Conv2dForward, RESIDENT(WGMMA_THREADS, 2), 2) { forward_wgmma<128, SHORT>(maps, p); }
+KERNEL_MAPS(conv2d_forward_wgmma_128x64, Conv2dForward, RESIDENT(WGMMA_THREADS, 2), 2) { forward_wgmma<64, LONG>(maps, p); }
+KERNEL_MAPS(conv2d_input_gradient_wgmma_128x256, Conv2dInputGradient, WGMMA_THREADS, 5) { input_gradient_wgmma<256, LONG>(maps, p); }
+KERNEL_MAPS(conv2d_input_gradient_wgmma_128x128, Conv2dInputGradient, RESIDENT(WGMMA_THREADS, 2), 5) { input_gradient_wgmma<128, SHORT>(maps, p); }
+KERNEL_MAPS(conv2d_input_gradient_wgmma_128x64, Conv2dInputGradient, RESIDENT(WGMMA_THREADS, 2), 5) { input_gradient_wgmma<64, LONG>(maps, p); }
+KERNEL_MAPS(conv2d_weight_gradient_wgmma_128x128, Conv2dWeightGradient, RESIDENT(WGMMA_THREADS, 2), 2) { weight_gradient_wgmma<128, 128, SHORT>(maps, p); }
+KERNEL_MAPS(conv2d_weight_gradient_wgmma_64x128, Conv2dWeightGradient, RESIDENT(WGMMA_THREADS, 2), 2) { weight_gradient_wgmma<64, 128, LONG>(maps, p); }
 #endif

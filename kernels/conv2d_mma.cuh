@@ -123,24 +123,63 @@ struct TapColumns {
   DEVICE const bf16* anywhere() const { return weight; }
 };
 
-// Blocks are numbered with the columns fastest: those that share rows run together, and read them from
-// device memory once.
+// Which tile of (rows, columns) a block makes. Columns are numbered fastest: blocks that share rows run
+// together, and read them from device memory once.
+struct Place {
+  u32 row0, col0;
+  DEVICE Place(u32 m, u32 n, u32 columns) {
+    const u32 across = (columns + n - 1) / n;
+    row0 = blockIdx.x / across * m, col0 = blockIdx.x % across * n;
+  }
+};
+
+// The end of forward, whatever made the tile.
+template <u32 M, u32 N, u32 THREADS>
+DEVICE void put_forward(const Conv2dForward& p, const u8* shared, const Place& at) {
+  using Output = TileOutput<M, N, THREADS>;
+  const u32 k = p.g.k, rows = p.g.n * p.g.p * p.g.q;
+  Output::for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
+    const u32 r = at.row0 + row, c = at.col0 + column;
+    if (r < rows && c < k) store_chunk(p.y + u64(r) * k + c, chunk);
+  });
+  if (p.statistics == nullptr) return;
+  float* mean = p.statistics + u64(at.row0 / M) * 2 * k + at.col0;
+  Output::statistics(shared, min(rows - at.row0, M), k - at.col0, mean, mean + k);
+}
+
+// The end of input_gradient: rows are pixels of a phase.
+template <u32 M, u32 N, u32 THREADS>
+DEVICE void put_input_gradient(const Conv2dInputGradient& p, const u8* shared, const Place& at, const Phase& phase) {
+  const Window& g = p.g;
+  const Divisor by_rows(phase.rows), by_columns(phase.columns);
+  TileOutput<M, N, THREADS>::for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
+    u32 i, j;
+    const u32 n = by_rows.split(by_columns.split(at.row0 + row, j), i), c = at.col0 + column;
+    if (n >= g.n || c >= g.c) return;
+    const u64 pixel = (u64(n) * g.h + phase.first_h + i * g.stride) * g.w + phase.first_w + j * g.stride;
+    const u64 offset = pixel * g.c + c;
+    store_chunk(p.dx + offset, p.onto == nullptr ? chunk : sum_of(chunk, load_chunk(p.onto + offset)));
+  });
+}
+
+// The end of weight_gradient: a pair of neighbouring columns.
+DEVICE void put_partial(const Conv2dWeightGradient& p, u32 row, u32 column, float first, float second) {
+  const u32 columns = p.g.r * p.g.s * p.g.c;
+  if (row >= p.g.k || column >= columns) return;
+  float* partial = p.partial + (u64(blockIdx.y) * p.g.k + row) * columns + column;
+  *reinterpret_cast<float2*>(partial) = make_float2(first, second);
+}
+
 template <u32 M, u32 N>
 DEVICE void forward_tile(const Conv2dForward& p) {
   DYNAMIC_SHARED_ALIGNED(u8, shared, 128);
   const Window& g = p.g;
-  const u32 across = (g.k + N - 1) / N, rows = g.n * g.p * g.q;
-  const u32 row0 = blockIdx.x / across * M, col0 = blockIdx.x % across * N;
-  MmaTile<M, N> tile;
+  const Place at(M, N, g.k);
   const u32 terms = g.r * g.s * g.c;
-  tile.product(shared, row0, col0, 0, terms, WindowRows(g, p.x), MatrixRows{p.weight, g.k, terms});
+  MmaTile<M, N> tile;
+  tile.product(shared, at.row0, at.col0, 0, terms, WindowRows(g, p.x), MatrixRows{p.weight, g.k, terms});
   tile.round_to(shared);
-  tile.for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
-    if (row0 + row < rows && col0 + column < g.k) store_chunk(p.y + u64(row0 + row) * g.k + col0 + column, chunk);
-  });
-  if (p.statistics == nullptr) return;
-  float* mean = p.statistics + u64(row0 / M) * 2 * g.k + col0;
-  tile.statistics(shared, min(rows - row0, M), g.k - col0, mean, mean + g.k);
+  put_forward<M, N, MMA_THREADS>(p, shared, at);
 }
 
 template <u32 M, u32 N>
@@ -148,35 +187,24 @@ DEVICE void input_gradient_tile(const Conv2dInputGradient& p) {
   DYNAMIC_SHARED_ALIGNED(u8, shared, 128);
   const Window& g = p.g;
   const Phase phase(g, blockIdx.y);
-  const u32 across = (g.c + N - 1) / N, rows = g.n * phase.rows * phase.columns;
-  const u32 row0 = blockIdx.x / across * M, col0 = blockIdx.x % across * N;
-  if (row0 >= rows) return;  // phases differ by a row or a column of pixels
+  const Place at(M, N, g.c);
+  if (at.row0 >= g.n * phase.rows * phase.columns) return;  // phases differ by a row or a column of pixels
   MmaTile<M, N> tile;
   const ReachingRows dy(g, p.dy, phase);
-  const TapColumns weight(g, p.weight, phase);
-  tile.product(shared, row0, col0, 0, phase.taps_r * phase.taps_s * g.k, dy, weight);
+  tile.product(shared, at.row0, at.col0, 0, phase.taps_r * phase.taps_s * g.k, dy, TapColumns(g, p.weight, phase));
   tile.round_to(shared);
-  tile.for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
-    if (row0 + row >= rows || col0 + column >= g.c) return;
-    u32 i, j;
-    const u32 n = dy.by_rows.split(dy.by_columns.split(row0 + row, j), i);
-    const u64 pixel = (u64(n) * g.h + phase.first_h + i * g.stride) * g.w + phase.first_w + j * g.stride;
-    store_chunk(p.dx + pixel * g.c + col0 + column, chunk);
-  });
+  put_input_gradient<M, N, MMA_THREADS>(p, shared, at, phase);
 }
 
 template <u32 M, u32 N>
 DEVICE void weight_gradient_tile(const Conv2dWeightGradient& p) {
   DYNAMIC_SHARED_ALIGNED(u8, shared, 128);
   const Window& g = p.g;
-  const u32 columns = g.r * g.s * g.c, across = (columns + N - 1) / N;
-  const u32 row0 = blockIdx.x / across * M, col0 = blockIdx.x % across * N;
+  const Place at(M, N, g.r * g.s * g.c);
   const u32 begin = blockIdx.y * p.range, end = min(begin + p.range, g.n * g.p * g.q);
   MmaTile<M, N> tile;
-  tile.product(shared, row0, col0, begin, end, MatrixColumns{p.dy, g.k, g.k}, WindowColumns(g, p.x));
-  float* partial = p.partial + u64(blockIdx.y) * g.k * columns;
+  tile.product(shared, at.row0, at.col0, begin, end, MatrixColumns{p.dy, g.k, g.k}, WindowColumns(g, p.x));
   tile.for_each_pair([&](u32 row, u32 column, float first, float second) {
-    if (row0 + row >= g.k || col0 + column >= columns) return;
-    *reinterpret_cast<float2*>(partial + u64(row0 + row) * columns + col0 + column) = make_float2(first, second);
+    put_partial(p, at.row0 + row, at.col0 + column, first, second);
   });
 }

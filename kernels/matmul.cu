@@ -99,7 +99,7 @@ KERNEL_BF16(matmul_128x64, Matmul, MMA_THREADS) {
       second += p.bias[col0 + column + 1];
     });
   tile.round_to(shared);
-  tile.for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
+  MmaTile<128, 64>::Output::for_each_chunk(shared, [&](u32 row, u32 column, const uint4& chunk) {
     if (row0 + row < p.m && col0 + column < p.n) store_chunk(p.c + u64(row0 + row) * p.n + col0 + column, chunk);
   });
 }

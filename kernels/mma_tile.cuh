@@ -10,12 +10,11 @@
 //   const bf16* at(Line, u32 k)        the chunk at term k of the sum; nullptr where it is zero;
 //   const bf16* anywhere()             an address to give where nothing is read.
 #pragma once
-#include "ptx.cuh"
+#include "tile_output.cuh"
 
 constexpr u32 MMA_DEPTH = 64;      // 128 bytes: a row of shared memory that meets every bank once
 constexpr u32 MMA_THREADS = 128;   // warps of 64 rows each way read shared memory least
 constexpr u32 MMA_STAGES = 3;
-constexpr u32 CHUNK = 8;           // bf16 in 16 bytes
 constexpr u32 ROW_BYTES = 2 * MMA_DEPTH;
 
 // Quotients by a number that is known before the loop, without a division in it: n < 2^31.
@@ -128,15 +127,13 @@ DEVICE void load_columns(u32 (&b)[BLOCKS][2], const u8* stage, u32 first, u32 sl
   }
 }
 
-DEVICE void store_chunk(bf16* at, const uint4& chunk) { *reinterpret_cast<uint4*>(at) = chunk; }
-
 // The tile's shape, and which part of it a warp and a lane hold: two warps down, two across.
 template <u32 M, u32 N>
 struct MmaTile {
   static constexpr u32 WARP_M = M / 2, WARP_N = N / 2;
   static constexpr u32 ROWS = WARP_M / 16, COLUMNS = WARP_N / 8;  // blocks of mma a warp
   static constexpr u32 STAGE_BYTES = (M + N) * ROW_BYTES;
-  static constexpr u32 PITCH = 2 * N + 16;  // bytes between rows of the finished tile: banks shifted
+  using Output = TileOutput<M, N, MMA_THREADS>;
 
   float sum[ROWS][COLUMNS][4];
 
@@ -209,49 +206,12 @@ struct MmaTile {
         }
   }
 
-  // Puts the tile into shared memory as bf16, PITCH bytes a row; all threads see it on return.
+  // Puts the tile into shared memory as bf16; all threads see it on return.
   DEVICE void round_to(u8* shared) {
-    __syncthreads();  // the stages have been read
+    Output::sync();  // the stages have been read
     for_each_pair([&](u32 row, u32 column, float first, float second) {
-      *reinterpret_cast<u32*>(shared + row * PITCH + 2 * column) = pack_bf16(first, second);
+      Output::put(shared, row, column, first, second);
     });
-    __syncthreads();
-  }
-
-  // Calls body(row, column, chunk) for the chunks of a tile that `round_to` left, neighbours by neighbours.
-  template <class Body>
-  DEVICE static void for_each_chunk(const u8* shared, Body body) {
-    for (u32 i = threadIdx.x; i < M * N / CHUNK; i += MMA_THREADS) {
-      const u32 row = i / (N / CHUNK), chunk = i % (N / CHUNK);
-      body(row, chunk * CHUNK, *reinterpret_cast<const uint4*>(shared + row * PITCH + 16 * chunk));
-    }
-  }
-
-  // Of each column of a tile that `round_to` left, the mean over its first `rows` rows and the sum of
-  // squared differences from it, as batch_norm_statistics has them. mean, squares: at column 0.
-  DEVICE static void statistics(u8* shared, u32 rows, u32 columns, float* mean, float* squares) {
-    constexpr u32 PARTS = MMA_THREADS / (N / 2);  // threads that share a pair of columns
-    SHARED_ARRAY(float, parts, PARTS * N * 2);
-    const u32 pair = threadIdx.x % (N / 2), part = threadIdx.x / (N / 2);
-    auto at = [&](u32 row) { return *reinterpret_cast<const u32*>(shared + row * PITCH + 4 * pair); };
-    // Differences from the first row: squares of the values themselves would cancel.
-    const u32 origin = at(0);
-    const float low = __uint_as_float(origin << 16), high = __uint_as_float(origin & 0xffff0000u);
-    float sum_low = 0.0f, sum_high = 0.0f, squares_low = 0.0f, squares_high = 0.0f;
-    for (u32 row = part; row < rows; row += PARTS) {
-      const u32 values = at(row);
-      const float d = __uint_as_float(values << 16) - low, e = __uint_as_float(values & 0xffff0000u) - high;
-      sum_low += d, squares_low += d * d, sum_high += e, squares_high += e * e;
-    }
-    float* own = parts + (part * N + 2 * pair) * 2;
-    own[0] = sum_low, own[1] = squares_low, own[2] = sum_high, own[3] = squares_high;
-    __syncthreads();
-    for (u32 column = threadIdx.x; column < N && column < columns; column += MMA_THREADS) {
-      float sum = 0.0f, square = 0.0f;
-      for (u32 i = 0; i < PARTS; i++) sum += parts[(i * N + column) * 2], square += parts[(i * N + column) * 2 + 1];
-      const bf16 first = *reinterpret_cast<const bf16*>(shared + 2 * column);
-      mean[column] = to_float(first) + sum / float(rows);
-      squares[column] = fmaxf(square - sum * sum / float(rows), 0.0f);
-    }
+    Output::sync();
   }
 };

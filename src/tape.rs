@@ -9,12 +9,34 @@ use crate::{
     tensor::Element,
 };
 
-type Backward = Box<dyn FnOnce(Tensor, &[bool]) -> Result<Vec<Option<Tensor>>>>;
+type Backward = Box<dyn FnOnce(Tensor, Vec<Need>) -> Result<Vec<Option<Tensor>>>>;
+
+/// Whether an input's gradient is wanted.
+#[derive(Debug)]
+pub enum Need {
+    No,
+    Yes,
+    /// Added to what is known of it already.
+    Onto(Tensor),
+}
+
+impl Need {
+    /// What the gradient is to be added to, inside; `None` where it is not wanted.
+    pub fn onto(self) -> Option<Option<Tensor>> {
+        match self {
+            Need::No => None,
+            Need::Yes => Some(None),
+            Need::Onto(before) => Some(Some(before)),
+        }
+    }
+}
 
 struct Step {
     op: &'static str,
     inputs: Vec<Option<usize>>,
     backward: Option<Backward>,
+    /// Whether `backward` adds to gradients itself.
+    adds: bool,
 }
 
 /// A value, and where on the tape it was made (nowhere: a constant, no gradient flows to it).
@@ -50,6 +72,7 @@ impl Tape {
                 op: "leaf",
                 inputs: Vec::new(),
                 backward: None,
+                adds: false,
             },
             value.clone(),
         )
@@ -64,18 +87,44 @@ impl Tape {
         output: Tensor,
         backward: impl FnOnce(Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + 'static,
     ) -> Var {
+        let backward =
+            move |dy, needs: [Need; N]| backward(dy, needs.map(|n| !matches!(n, Need::No)));
+        self.record_step(op, inputs, output, backward, false)
+    }
+
+    /// `record` of an op that adds an input's gradient to another's in the pass that makes it: `Need::Onto`
+    /// says so, and then it returns the sum.
+    pub fn record_adding<const N: usize>(
+        &mut self,
+        op: &'static str,
+        inputs: [&Var; N],
+        output: Tensor,
+        backward: impl FnOnce(Tensor, [Need; N]) -> Result<[Option<Tensor>; N]> + 'static,
+    ) -> Var {
+        self.record_step(op, inputs, output, backward, true)
+    }
+
+    fn record_step<const N: usize>(
+        &mut self,
+        op: &'static str,
+        inputs: [&Var; N],
+        output: Tensor,
+        backward: impl FnOnce(Tensor, [Need; N]) -> Result<[Option<Tensor>; N]> + 'static,
+        adds: bool,
+    ) -> Var {
         let inputs = inputs.map(|v| v.node);
         if inputs.iter().all(Option::is_none) {
             return Var::constant(output);
         }
         let backward: Backward = Box::new(move |dy, needs| {
-            Ok(backward(dy, needs.try_into().expect("one flag an input"))?.into())
+            Ok(backward(dy, needs.try_into().expect("one an input"))?.into())
         });
         self.push(
             Step {
                 op,
                 inputs: inputs.into(),
                 backward: Some(backward),
+                adds,
             },
             output,
         )
@@ -99,8 +148,13 @@ impl Tape {
             let Some(dy) = gradients[self.steps.len()].take() else {
                 continue;
             };
-            let needs: Vec<bool> = step.inputs.iter().map(Option::is_some).collect();
-            let dxs = backward(dy, &needs)?;
+            let need = |input: &Option<usize>| match *input {
+                None => Need::No,
+                Some(input) if step.adds => gradients[input].take().map_or(Need::Yes, Need::Onto),
+                Some(_) => Need::Yes,
+            };
+            let needs = step.inputs.iter().map(need).collect();
+            let dxs = backward(dy, needs)?;
             for (input, dx) in step.inputs.iter().zip(dxs) {
                 let Some(input) = *input else { continue };
                 let dx = dx.unwrap_or_else(|| {
@@ -147,7 +201,7 @@ fn one(loss: &Tensor) -> Result<Tensor> {
 }
 
 /// A value used twice has the sum of its gradients.
-fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub(crate) fn sum(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     assert_eq!(
         (a.shape(), a.element()),
         (b.shape(), b.element()),

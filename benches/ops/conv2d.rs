@@ -59,6 +59,7 @@ pub fn bench(bencher: &mut Criterion, device: &Device) {
         let input = Conv2dInputGradient {
             dy: y.ptr(),
             weight: weight.ptr(),
+            onto: Ptr::NULL,
             dx: x.ptr(),
             g,
         };

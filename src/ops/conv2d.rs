@@ -1,18 +1,22 @@
 //! `conv2d`: `y[n,p,q,k]` = sum over r, s, c of `x[n, p stride + r - padding, q stride + s - padding, c]`
 //! times `weight[k,r,s,c]`. NHWC activations, KRSC weights, any window, stride and padding.
 mod cpu;
+mod maps;
 mod tiles;
 
 use crate::{
     Result, Tape, Tensor, Var,
     device::{
-        Arch, Grid, Host, Kernel, KernelInfo, Parameters, Ptr, Real,
+        Arch, Grid, Host, Kernel, KernelInfo, Parameters, Ptr, Real, TensorMap,
         kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient, SumSplits, Window},
     },
     ops::batch_norm::{self, Partial},
+    tape::sum,
     tensor::Element,
 };
+use rayon::prelude::*;
 
+use tiles::Tile::{Mma, Plain, Wgmma};
 pub use tiles::splits;
 
 /// How a window walks over its input, the same in height and width.
@@ -42,14 +46,17 @@ pub fn conv2d_with_statistics(
 
 fn record(tape: &mut Tape, x: &Var, weight: &Var, y: Tensor, stride: Stride) -> Var {
     let (xv, wv) = (x.value.clone(), weight.value.clone());
-    tape.record("conv2d", [x, weight], y, move |dy, [need_x, need_w]| {
+    tape.record_adding("conv2d", [x, weight], y, move |dy, [need_x, need_w]| {
+        let dx = |onto: Option<Tensor>| {
+            input_gradient_onto(&dy, &wv, xv.dims_of(), stride, onto.as_ref())
+        };
+        let dw = |onto: Option<Tensor>| {
+            let dw = weight_gradient(&dy, &xv, wv.dims_of(), stride)?;
+            onto.map_or(Ok(dw.clone()), |onto| sum(&onto, &dw))
+        };
         Ok([
-            need_x
-                .then(|| input_gradient(&dy, &wv, xv.dims_of(), stride))
-                .transpose()?,
-            need_w
-                .then(|| weight_gradient(&dy, &xv, wv.dims_of(), stride))
-                .transpose()?,
+            need_x.onto().map(dx).transpose()?,
+            need_w.onto().map(dw).transpose()?,
         ])
     })
 }
@@ -107,12 +114,27 @@ pub fn input_gradient(
     x: [usize; 4],
     stride: Stride,
 ) -> Result<Tensor> {
+    input_gradient_onto(dy, weight, x, stride, None)
+}
+
+/// dx added to `onto`, another gradient of x: what a residual block has at its beginning.
+pub fn input_gradient_onto(
+    dy: &Tensor,
+    weight: &Tensor,
+    x: [usize; 4],
+    stride: Stride,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
     let g = geometry(x, weight.dims_of(), stride);
     g.check_output(dy);
+    if let Some(onto) = onto {
+        assert_eq!(onto.dims(), x, "conv2d: gradients of one value");
+    }
     let dx = Tensor::uninit(dy.device(), Element::Real, x)?;
     dy.device().launch(Conv2dInputGradient {
         dy: dy.ptr(),
         weight: weight.ptr(),
+        onto: onto.map_or(Ptr::NULL, Tensor::ptr),
         dx: dx.ptr(),
         g,
     })?;
@@ -214,16 +236,22 @@ impl Window {
 impl Kernel for Conv2dForward {
     fn kernel(&self, arch: Arch) -> &'static KernelInfo {
         match tiles::forward(&self.g, arch) {
-            None => Self::INFO,
-            Some([_, 64]) => Self::TILE_128X64,
-            Some(_) => Self::TILE_128X128,
+            Plain => Self::INFO,
+            Mma([_, 64]) => Self::TILE_128X64,
+            Mma(_) => Self::TILE_128X128,
+            Wgmma([_, 64]) => Self::WGMMA_128X64,
+            Wgmma([_, 128]) => Self::WGMMA_128X128,
+            Wgmma(_) => Self::WGMMA_128X256,
         }
     }
     fn grid(&self, arch: Arch) -> Grid {
-        let (g, rows) = (&self.g, self.g.n * self.g.p * self.g.q);
-        match tiles::forward(g, arch) {
-            None => tiles::plain([rows.div_ceil(64), g.k.div_ceil(64), 1]),
-            Some(tile) => tiles::tensor_cores(tile, [rows, g.k], 1),
+        let g = &self.g;
+        tiles::forward(g, arch).grid([g.n * g.p * g.q, g.k], 1)
+    }
+    fn maps(&self, arch: Arch) -> Vec<TensorMap> {
+        match tiles::forward(&self.g, arch) {
+            Wgmma([_, columns]) => maps::forward(self, columns),
+            _ => Vec::new(),
         }
     }
     fn bytes(&self, real: Real) -> u64 {
@@ -251,25 +279,35 @@ impl Kernel for Conv2dForward {
 impl Kernel for Conv2dInputGradient {
     fn kernel(&self, arch: Arch) -> &'static KernelInfo {
         match tiles::input_gradient(&self.g, arch) {
-            None => Self::INFO,
-            Some([_, 64]) => Self::TILE_128X64,
-            Some(_) => Self::TILE_128X128,
+            Plain => Self::INFO,
+            Mma([_, 64]) => Self::TILE_128X64,
+            Mma(_) => Self::TILE_128X128,
+            Wgmma([_, 64]) => Self::WGMMA_128X64,
+            Wgmma([_, 128]) => Self::WGMMA_128X128,
+            Wgmma(_) => Self::WGMMA_128X256,
         }
     }
     fn grid(&self, arch: Arch) -> Grid {
         let g = &self.g;
         match tiles::input_gradient(g, arch) {
-            None => tiles::plain([(g.n * g.h * g.w).div_ceil(64), g.c.div_ceil(64), 1]),
+            Plain => Plain.grid([g.n * g.h * g.w, g.c], 1),
             // A layer of blocks for each phase; the first phase has most pixels.
-            Some(tile) => {
+            tile => {
                 let rows = g.n * g.h.div_ceil(g.stride) * g.w.div_ceil(g.stride);
-                tiles::tensor_cores(tile, [rows, g.c], g.stride * g.stride)
+                tile.grid([rows, g.c], g.stride * g.stride)
             }
+        }
+    }
+    fn maps(&self, arch: Arch) -> Vec<TensorMap> {
+        match tiles::input_gradient(&self.g, arch) {
+            Wgmma(_) => maps::input_gradient(self),
+            _ => Vec::new(),
         }
     }
     fn bytes(&self, real: Real) -> u64 {
         let g = &self.g;
-        real.bytes() * (g.inputs() + g.weights() + g.outputs())
+        let onto = if self.onto.is_null() { 0 } else { g.inputs() };
+        real.bytes() * (g.inputs() + onto + g.weights() + g.outputs())
     }
     fn flops(&self) -> u64 {
         self.g.flops()
@@ -278,28 +316,35 @@ impl Kernel for Conv2dInputGradient {
         let g = &self.g;
         let dy = memory.read::<f32>(self.dy, g.outputs() as usize);
         let weight = memory.read::<f32>(self.weight, g.weights() as usize);
-        cpu::input_gradient(
-            g,
-            dy,
-            weight,
-            memory.write::<f32>(self.dx, g.inputs() as usize),
-        );
+        let dx = memory.write::<f32>(self.dx, g.inputs() as usize);
+        cpu::input_gradient(g, dy, weight, dx);
+        if !self.onto.is_null() {
+            let onto = memory.read::<f32>(self.onto, dx.len());
+            dx.par_iter_mut()
+                .zip(onto)
+                .for_each(|(dx, onto)| *dx += onto);
+        }
     }
 }
 
 impl Kernel for Conv2dWeightGradient {
     fn kernel(&self, arch: Arch) -> &'static KernelInfo {
         match tiles::weight_gradient(&self.g, arch) {
-            None => Self::INFO,
-            Some([64, _]) => Self::TILE_64X128,
-            Some(_) => Self::TILE_128X128,
+            Plain => Self::INFO,
+            Mma([64, _]) => Self::TILE_64X128,
+            Mma(_) => Self::TILE_128X128,
+            Wgmma([64, _]) => Self::WGMMA_64X128,
+            Wgmma(_) => Self::WGMMA_128X128,
         }
     }
     fn grid(&self, arch: Arch) -> Grid {
-        let (g, columns) = (&self.g, self.g.r * self.g.s * self.g.c);
-        match tiles::weight_gradient(g, arch) {
-            None => tiles::plain([g.k.div_ceil(64), columns.div_ceil(64), self.splits]),
-            Some(tile) => tiles::tensor_cores(tile, [g.k, columns], self.splits),
+        let g = &self.g;
+        tiles::weight_gradient(g, arch).grid([g.k, g.r * g.s * g.c], self.splits)
+    }
+    fn maps(&self, arch: Arch) -> Vec<TensorMap> {
+        match tiles::weight_gradient(&self.g, arch) {
+            Wgmma(_) => maps::weight_gradient(self),
+            _ => Vec::new(),
         }
     }
     fn bytes(&self, real: Real) -> u64 {

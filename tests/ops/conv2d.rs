@@ -2,9 +2,12 @@ use crate::check::*;
 use approx::assert_relative_eq;
 use proptest::prelude::*;
 use selfsame::{
-    Device, Result, Tensor,
+    Device, Result, Tape, Tensor, Var,
     device::Real,
-    ops::conv2d::{self, Stride},
+    ops::{
+        self,
+        conv2d::{self, Stride},
+    },
 };
 
 /// Every geometry a residual network has, and odd ones it has not.
@@ -44,6 +47,22 @@ fn tensor_core_geometries() -> impl Strategy<Value = Case> {
     (sizes, windows, 1u32..4).prop_map(|((n, h, w, c, k), (r, padding), stride)| Case {
         x: [n, h.max(r), w.max(r), 8 * c],
         weight: [8 * k, r, r, 8 * c],
+        stride: Stride { stride, padding },
+    })
+}
+
+/// Channels in sixty-fours, which the copy engine takes.
+fn copy_engine_geometries() -> impl Strategy<Value = Case> {
+    let sizes = (1usize..4, 1usize..15, 1usize..15, 1usize..4, 1usize..5);
+    let windows = prop_oneof![
+        Just((1usize, 0u32)),
+        Just((3, 1)),
+        Just((2, 0)),
+        Just((3, 0))
+    ];
+    (sizes, windows, 1u32..3).prop_map(|((n, h, w, c, k), (r, padding), stride)| Case {
+        x: [n, h.max(r), w.max(r), 64 * c],
+        weight: [64 * k, r, r, 64 * c],
         stride: Stride { stride, padding },
     })
 }
@@ -98,6 +117,11 @@ proptest! {
     }
 
     #[test]
+    fn the_copy_engine_conforms(case in copy_engine_geometries(), seed in 0u64..1000) {
+        conform_within(1e-3, 32.0, |device| all_three(device, &case, seed));
+    }
+
+    #[test]
     fn equals_the_definition(case in geometries(), seed in 0u64..1000) {
         let (x, weight) = (noise(seed, len(&case.x)), noise(seed + 1, len(&case.weight)));
         let tx = Tensor::from_slice(&cpu(), case.x, &x).unwrap();
@@ -112,6 +136,38 @@ proptest! {
         let x = Tensor::from_slice(&cpu(), case.x, &noise(seed, len(&case.x))).unwrap();
         let weight = Tensor::from_slice(&cpu(), case.weight, &noise(seed + 1, len(&case.weight))).unwrap();
         assert_gradient(&[x, weight], seed, |t, v| conv2d::conv2d(t, &v[0], &v[1], case.stride));
+    }
+}
+
+/// A gradient made onto another is their sum, to the bit: plain kernels and tensor cores, one phase and four.
+#[test]
+fn a_gradient_is_added_to_another() {
+    for (c, stride) in [(5, 1), (64, 1), (64, 2)] {
+        let (x, weight, padding) = ([2, 9, 7, c], [64, 3, 3, c], 1);
+        let stride = Stride { stride, padding };
+        for device in devices() {
+            let make = |seed, shape: &[usize]| {
+                Tensor::from_slice(&device, shape, &noise(seed, len(shape))).unwrap()
+            };
+            let g = conv2d::geometry(x, weight, stride);
+            let dy = make(1, &[g.n, g.p, g.q, g.k].map(|d| d as usize));
+            let (weight, before) = (make(2, &weight), make(3, &x));
+            let found =
+                conv2d::input_gradient_onto(&dy, &weight, x, stride, Some(&before)).unwrap();
+            let dx = conv2d::input_gradient(&dy, &weight, x, stride).unwrap();
+            let sum = ops::add(
+                &mut Tape::default(),
+                &Var::constant(dx),
+                &Var::constant(before),
+            )
+            .unwrap();
+            assert_eq!(
+                found.to_vec().unwrap(),
+                sum.value.to_vec().unwrap(),
+                "{}",
+                device.name()
+            );
+        }
     }
 }
 
