@@ -13,6 +13,8 @@ typedef long long i64;
 #define KERNEL(name, Params) extern "C" __global__ void name(const __grid_constant__ Params p)
 #define KERNEL_BOUNDS(name, Params, threads) \
   extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Params p)
+// For KERNEL_BOUNDS: so few registers that a multiprocessor holds `blocks` blocks of so many threads.
+#define RESIDENT(threads, blocks) threads, blocks
 // For tensor cores, which multiply bf16: stands between #ifdef REAL_BF16 and #endif.
 #define KERNEL_BF16(name, Params, threads) KERNEL_BOUNDS(name, Params, threads)
 #define SHARED_ARRAY(T, name, n) __shared__ T name[n]

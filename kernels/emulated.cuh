@@ -96,6 +96,7 @@ void emulated_yield();  // a place where another thread may run; the schedule de
   }                                                       \
   static void body_##name(const Params& p)
 
+#define RESIDENT(threads, blocks) threads
 #define KERNEL_BF16(name, Params, max_threads) KERNEL_BOUNDS(name, Params, max_threads)
 
 inline void emulated_bounds(u32 max_threads, Site site) {

@@ -5,13 +5,6 @@
 
 constexpr u32 PACK = 8;  // channels of a thread: 16 bytes of bf16, twice 16 of f32
 
-// For KERNEL_BOUNDS: so few registers that a multiprocessor holds `blocks` blocks of so many threads.
-#ifdef __CUDACC_RTC__
-#define RESIDENT(threads, blocks) threads, blocks
-#else
-#define RESIDENT(threads, blocks) threads
-#endif
-
 // The alignment is what makes one access of a pack.
 template <typename T, u32 N = PACK>
 struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T at[N]; };

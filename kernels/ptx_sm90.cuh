@@ -8,7 +8,7 @@
 #define KERNEL_MAPS(name, Params, threads, count)                                                            \
   struct MapsOf_##name { TensorMap maps[count]; Params p; };                                                 \
   DEVICE void body_##name(const TensorMap (&maps)[count], const Params& p);                                  \
-  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ MapsOf_##name all) { \
+  extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ MapsOf_##name all) { \
     body_##name(all.maps, all.p);                                                                            \
   }                                                                                                          \
   DEVICE void body_##name(const TensorMap (&maps)[count], const Params& p)

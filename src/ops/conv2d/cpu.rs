@@ -29,7 +29,8 @@ impl Window {
     }
     /// Whether unfolding would copy x as it is.
     fn is_pointwise(&self) -> bool {
-        self.r == 1 && self.s == 1 && self.stride == 1 && self.padding == 0
+        let same = (self.p, self.q) == (self.h, self.w);
+        self.r == 1 && self.s == 1 && self.stride == 1 && self.padding == 0 && same
     }
     /// Output pixels a block: unfolded they fill about 256 KB, half of a core's second-level cache, but
     /// never fewer than 192, below which packing the weights costs too much of the product. Weights of
