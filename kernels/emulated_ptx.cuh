@@ -7,6 +7,7 @@ void emulated_copy_async(void* shared, const void* global, u32 bytes);
 void emulated_copy_async_commit();
 void emulated_copy_async_wait(u32 open);
 void emulated_load_matrices(u32* r, const void* row, bool transposed, Site site);
+void emulated_store_matrices(void* row, const u32* r, bool transposed, Site site);
 void emulated_mma(float* sum, const u32* a, const u32* b, u32 m, u32 n, Site site);
 }
 
@@ -28,6 +29,13 @@ EMULATED_VERB void load_matrices(u32 (&r)[4], const void* row, EMULATED_SITE) {
 }
 EMULATED_VERB void load_matrices_transposed(u32 (&r)[4], const void* row, EMULATED_SITE) {
   emulated_load_matrices(r, row, true, site);
+}
+
+EMULATED_VERB void store_matrices(void* row, const u32 (&r)[4], EMULATED_SITE) {
+  emulated_store_matrices(row, r, false, site);
+}
+EMULATED_VERB void store_matrices_transposed(void* row, const u32 (&r)[4], EMULATED_SITE) {
+  emulated_store_matrices(row, r, true, site);
 }
 
 // One meeting of the warp for the whole tile.

@@ -1,5 +1,5 @@
-// Every line of PTX that sm_80 has and C++ has no word for, as verbs; included by kernels that copy
-// asynchronously or use tensor cores. The host twins of the verbs are in emulated_ptx.cuh.
+// Every line of PTX that sm_80 has and C++ has no word for, as verbs, and storing matrices, which sm_90 has;
+// included by kernels that copy asynchronously or use tensor cores. The host twins of the verbs are in emulated_ptx.cuh.
 //
 // How a warp holds matrices (lane = 4 row + t): a fragment register packs two neighbours of a row, the
 // lower column in its low half.
@@ -38,6 +38,17 @@ DEVICE void load_matrices_transposed(u32 (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared_address(row)) : "memory");
 }
+#if __CUDA_ARCH__ >= 900
+// The way back: lane by lane what load_matrices, or load_matrices_transposed, would have found there.
+DEVICE void store_matrices(void* row, const u32 (&r)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(shared_address(row)), "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3]) : "memory");
+}
+DEVICE void store_matrices_transposed(void* row, const u32 (&r)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(shared_address(row)), "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3]) : "memory");
+}
+#endif
 
 // sum (16 M, 8 N) += a (16 M, 16) b (16, 8 N): bf16 factors, f32 sums, by all 32 lanes.
 template <int M, int N>

@@ -107,6 +107,31 @@ fn sound_kernels_raise_no_alarm() {
     sound(|x, y| SoundHandover { x, y }, same);
 }
 
+/// Matrices through shared memory and back; which lane holds what is said in ptx.cuh.
+#[test]
+fn matrices_are_stored_as_they_are_loaded() {
+    let transposed = |x: &[f32]| {
+        let number = |lane: usize, matrix: usize, half: usize| {
+            let (column, row) = (lane / 4, lane % 4 * 2 + half);
+            8 * (4 * row + column / 2) + 2 * matrix + column % 2
+        };
+        let of_lane = |lane| number(lane, 0, 0) + 256 * number(lane, 3, 1);
+        (x.iter().enumerate())
+            .map(|(i, x)| x + of_lane(i % 32) as f32)
+            .collect()
+    };
+    sound(|x, y| SoundTransposition { x, y }, transposed);
+    let words = ["load_matrices_transposed at planted_matrix.cu:", "race"];
+    refused_in(
+        Mode::Checked,
+        50,
+        |x, y| NoSyncwarpAfterStore { x, y },
+        &words,
+    );
+    let words = ["store_matrices at planted_matrix.cu:", "lanes 0 and 8"];
+    refused(|x, y| SharedRow { x, y }, &words);
+}
+
 /// What `kernel` made of zeros, as bits.
 fn counters<K: Kernel>(mode: Mode, seed: u64, kernel: fn(Ptr, Ptr) -> K) -> Vec<u32> {
     let device = device(mode, seed, 1 + seed as usize % 2);

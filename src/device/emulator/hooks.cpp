@@ -23,10 +23,14 @@ void emulated_copy_async_at(void* to, const void* from, unsigned bytes, word at)
 void emulated_copy_async_wait_at(unsigned open, word at);
 struct Site { const char* file; unsigned line; };
 void emulated_load_matrices_at(unsigned* r, const void* row, bool transposed, Site site, word at);
+void emulated_store_matrices_at(void* row, const unsigned* r, bool transposed, Site site, word at);
 void emulated_copy_async(void* to, const void* from, unsigned bytes) { emulated_copy_async_at(to, from, bytes, CALLER); }
 void emulated_copy_async_wait(unsigned open) { emulated_copy_async_wait_at(open, CALLER); }
 void emulated_load_matrices(unsigned* r, const void* row, bool transposed, Site site) {
   emulated_load_matrices_at(r, row, transposed, site, CALLER);
+}
+void emulated_store_matrices(void* row, const unsigned* r, bool transposed, Site site) {
+  emulated_store_matrices_at(row, r, transposed, site, CALLER);
 }
 
 #define ACCESSES(bytes)                                                                          \

@@ -1,5 +1,5 @@
-//! The tensor cores' instructions of sm_80: `ldmatrix` and `mma.m16n8k16` of bf16 with f32 sums. All 32
-//! lanes of a warp come to the same line, and the last one works for all. Which lane holds what is said
+//! The tensor cores' instructions of sm_80: `ldmatrix` and `mma.m16n8k16` of bf16 with f32 sums; and
+//! `stmatrix` of sm_90. All 32 lanes of a warp come to the same line, and the last one works for all. Which lane holds what is said
 //! in kernels/ptx.cuh.
 use super::{
     block::WARP,
@@ -64,11 +64,38 @@ unsafe fn meet_aligned<T: Copy>(
     }
 }
 
+/// How matrices move between registers and shared memory.
 #[derive(Clone, Copy)]
-struct Load {
+struct Move {
+    stores: bool,
+    transposed: bool,
+}
+
+impl Move {
+    fn name(self) -> &'static str {
+        match (self.stores, self.transposed) {
+            (false, false) => "load_matrices",
+            (false, true) => "load_matrices_transposed",
+            (true, false) => "store_matrices",
+            (true, true) => "store_matrices_transposed",
+        }
+    }
+
+    /// Where a lane's two numbers of a matrix are, as (row, column).
+    fn places(self, lane: usize) -> [(usize, usize); 2] {
+        [0, 1].map(|i| match (lane / 4, lane % 4 * 2 + i) {
+            (row, col) if self.transposed => (col, row),
+            place => place,
+        })
+    }
+}
+
+/// A lane's part of it.
+#[derive(Clone, Copy)]
+struct Lane {
     registers: *mut [u32; 4],
     row: usize,
-    /// The instruction that loads.
+    /// The instruction.
     at: At,
 }
 
@@ -80,19 +107,38 @@ unsafe extern "C" fn emulated_load_matrices_at(
     site: Site,
     at: usize,
 ) {
-    let what = if transposed {
-        "load_matrices_transposed"
-    } else {
-        "load_matrices"
-    };
+    let stores = false;
     let at = At::call(at);
-    let load = Load { registers, row, at };
+    let lane = Lane { registers, row, at };
     // SAFETY: called by a kernel, on a fiber of the current worker.
+    unsafe { move_matrices(Move { stores, transposed }, lane, site) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn emulated_store_matrices_at(
+    row: usize,
+    registers: *const [u32; 4],
+    transposed: bool,
+    site: Site,
+    at: usize,
+) {
+    let stores = true;
+    let registers = registers.cast_mut(); // read only
+    let at = At::call(at);
+    let lane = Lane { registers, row, at };
+    // SAFETY: as above.
+    unsafe { move_matrices(Move { stores, transposed }, lane, site) }
+}
+
+/// # Safety
+/// On a fiber; `lane.registers` are alive, and the lane's own where it loads.
+unsafe fn move_matrices(how: Move, lane: Lane, site: Site) {
+    let what = how.name();
+    // SAFETY: the caller's promise.
     unsafe {
-        meet_aligned(worker::current(), what, site, load, |worker, lanes| {
-            worker
-                .load_matrices(lanes, transposed)
-                .map_err(|why| format!("{what} at {site}: {why}"))
+        meet_aligned(worker::current(), what, site, lane, |worker, lanes| {
+            let moved = worker.move_matrices(how, lanes);
+            moved.map_err(|why| format!("{what} at {site}: {why}"))
         });
     }
 }
@@ -100,35 +146,41 @@ unsafe extern "C" fn emulated_load_matrices_at(
 impl Worker {
     /// # Safety
     /// The lanes' registers are alive.
-    unsafe fn load_matrices(&mut self, lanes: Lanes<Load>, transposed: bool) -> Result<(), String> {
-        for (lane, load) in lanes.iter().enumerate() {
-            self.check_row(load.row)
-                .map_err(|why| format!("the row address of lane {lane}: {why}"))?;
+    unsafe fn move_matrices(&mut self, how: Move, lanes: Lanes<Lane>) -> Result<(), String> {
+        for (number, lane) in lanes.iter().enumerate() {
+            self.check_row(lane.row)
+                .map_err(|why| format!("the row address of lane {number}: {why}"))?;
+        }
+        if how.stores {
+            check_rows_apart(&lanes)?;
         }
         let first = self.block.current / WARP * WARP;
-        for (thread, load) in (first..).zip(&lanes) {
-            self.count_access(thread, load.row, ROW_BYTES, false, load.at);
+        for (thread, lane) in (first..).zip(&lanes) {
+            self.count_access(thread, lane.row, ROW_BYTES, how.stores, lane.at);
         }
-        for (lane, load) in lanes.iter().enumerate() {
+        for (number, lane) in lanes.iter().enumerate() {
+            // The access is the lane's whose number it is, whoever gave the row's address.
+            let thread = first + number as u32;
             for matrix in 0..4 {
-                let numbers = [0, 1].map(|i| {
-                    let (row, col) = (lane / 4, lane % 4 * 2 + i);
-                    let (row, col) = if transposed { (col, row) } else { (row, col) };
-                    lanes[matrix * 8 + row].row + 2 * col
-                });
-                // Who must have heard of the write is the lane that gets the number.
-                let thread = first + lane as u32;
-                let (low, high) = (numbers[0], numbers[1]);
-                if transposed {
-                    self.check_access(thread, low, 2, false, load.at)?;
-                    self.check_access(thread, high, 2, false, load.at)?;
+                let [low, high] = how
+                    .places(number)
+                    .map(|(row, col)| lanes[matrix * 8 + row].row + 2 * col);
+                if how.transposed {
+                    self.check_access(thread, low, 2, how.stores, lane.at)?;
+                    self.check_access(thread, high, 2, how.stores, lane.at)?;
                 } else {
-                    self.check_access(thread, low, 4, false, load.at)?;
+                    self.check_access(thread, low, 4, how.stores, lane.at)?;
                 }
-                // SAFETY: all rows are inside shared memory.
-                let [low, high] = numbers.map(|number| unsafe { *(number as *const u16) });
-                // SAFETY: the caller's promise.
-                unsafe { (*load.registers)[matrix] = low as u32 | (high as u32) << 16 };
+                // SAFETY: all rows are inside shared memory; and the caller's promise.
+                unsafe {
+                    let (low, high) = (low as *mut u16, high as *mut u16);
+                    if how.stores {
+                        let pair = (*lane.registers)[matrix];
+                        (*low, *high) = (pair as u16, (pair >> 16) as u16);
+                    } else {
+                        (*lane.registers)[matrix] = *low as u32 | (*high as u32) << 16;
+                    }
+                }
             }
         }
         Ok(())
@@ -147,6 +199,16 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Of rows that are stored to one place, any may be the last.
+fn check_rows_apart(lanes: &Lanes<Lane>) -> Result<(), String> {
+    for (number, lane) in lanes.iter().enumerate() {
+        if let Some(other) = lanes[..number].iter().position(|l| l.row == lane.row) {
+            return Err(format!("lanes {other} and {number} give the same row"));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]

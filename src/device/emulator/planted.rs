@@ -19,6 +19,7 @@ macro_rules! planted {
 
 planted! {
     SoundSum SoundRotation SoundScan SoundExit SoundHandover SoundCount SoundLock
+    SoundTransposition NoSyncwarpAfterStore SharedRow
     NoBarrier NoSecondBarrier NoSyncwarp Unwritten UnsetShared
     WritePastEnd ReadPastEnd WriteBeforeStart SharedOverrun DynamicOverrun LargeFrame DivideByZero TooManyThreads
     Misaligned WideShift LocalIndex NotPassed

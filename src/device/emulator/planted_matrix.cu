@@ -159,3 +159,35 @@ KERNEL(own_copy_unwaited, OwnCopyUnwaited) {
   p.c[threadIdx.x] = to_float(tile[threadIdx.x * 8]);
   copy_async_wait<0>();
 }
+
+// What a warp stores as four matrices, loaded transposed. The numbers are 8 lane + 2 matrix + 0 or 1.
+template <bool WAITS>
+DEVICE float transposed_numbers(u32 pitch) {
+  SHARED_ARRAY_ALIGNED(u16, tile, 4 * WARP * 16, 16);
+  const u32 lane = threadIdx.x % WARP;
+  u16* row = tile + threadIdx.x / WARP * WARP * 16 + lane * pitch;
+  u32 r[4];
+  for (u32 i = 0; i < 4; i++) r[i] = (8 * lane + 2 * i) | (8 * lane + 2 * i + 1) << 16;
+  store_matrices(row, r);
+  if (WAITS) __syncwarp();
+  load_matrices_transposed(r, row);
+  __syncwarp();
+  store_matrices_transposed(row, r);  // and back: as they were
+  __syncwarp();
+  u32 same[4];
+  load_matrices(same, row);
+  const bool back = same[1] == ((8 * lane + 2) | (8 * lane + 3) << 16);
+  return back ? float((r[0] & 0xffff) + 256 * (r[3] >> 16)) : -1.0f;
+}
+
+// x, y (n). y = x + the transposed numbers: the low one of matrix 0 and 256 times the high one of matrix 3.
+struct SoundTransposition { const float* x; float* y; };
+KERNEL(sound_transposition, SoundTransposition) { p.y[thread_index()] = p.x[thread_index()] + transposed_numbers<true>(8); }
+
+// Loads what other lanes have stored, with nothing between.
+struct NoSyncwarpAfterStore { const float* x; float* y; };
+KERNEL(no_syncwarp_after_store, NoSyncwarpAfterStore) { p.y[thread_index()] = transposed_numbers<false>(8); }
+
+// Lane 8 stores where lane 0 does.
+struct SharedRow { const float* x; float* y; };
+KERNEL(shared_row, SharedRow) { p.y[thread_index()] = transposed_numbers<true>(threadIdx.x == 8 ? 0 : 8); }
