@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// The loss, and the gradient of every parameter, by name.
 fn step(device: &Device) -> Result<(f32, Vec<(String, Vec<f32>)>)> {
-    const SIDE: usize = 64;
-    const IMAGES: usize = 6;
+    const SIDE: usize = 32;
+    const IMAGES: usize = 8;
     let mut layout = Layout::default();
     let network = ResNet::new(&mut layout, Architecture::ResNet18, Stem::ImageNet, 1);
     let params = Params::new(device, &Arc::new(layout), 7)?;

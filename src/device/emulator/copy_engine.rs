@@ -2,6 +2,7 @@
 //! mbarrier when it is complete; a store is waited for by the thread that committed it (`bulk`).
 use super::{
     clocks::{Actor, Known},
+    counts::Counter,
     flight::Operation,
     hooks::Site,
     tensor_map::{CHUNK_BYTES, Coordinates, Descriptor, swizzled},
@@ -58,6 +59,20 @@ impl Order {
     fn blame(&self, why: String) -> (u32, String) {
         (self.issuer, why)
     }
+
+    /// What goes through device memory: of each row, what is inside the tensor.
+    fn count(&self, counter: &mut Counter, writes: bool) {
+        let (descriptor, first) = (&self.descriptor, self.coordinates.at[0].into());
+        let size = descriptor.element_bytes();
+        for row in descriptor.rows(&self.coordinates).into_iter().flatten() {
+            let inside = descriptor.inside(first, descriptor.row_bytes() / size);
+            let mut indices = inside.into_iter().map(|(_, index)| index);
+            if let Some(first) = indices.next() {
+                let last = indices.last().unwrap_or(first);
+                counter.bulk(row + first * size, (last + 1 - first) * size, writes);
+            }
+        }
+    }
 }
 
 impl Load {
@@ -77,6 +92,7 @@ impl Load {
         let moment = worker.check_unit(*unit, known, self.order.places(), true, at);
         let moment = moment.map_err(blame)?;
         self.copy(worker);
+        self.order.count(&mut worker.counter, false);
         let mut known = known.clone();
         known.learn_of(moment);
         worker.block.clocks.release_known(&known, self.barrier);
@@ -169,6 +185,7 @@ impl Write {
                 };
             }
         }
+        self.store.order.count(&mut worker.counter, true);
         worker.block.store_has_written(*issuer, self.store.number);
         Ok(())
     }

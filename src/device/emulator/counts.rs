@@ -106,6 +106,8 @@ struct Touched {
 /// The widest access of one instruction; what is wider is several.
 const ACCESS_BYTES_MAX: usize = 16;
 
+const SECTOR_BYTES: usize = 32;
+
 #[derive(Default)]
 pub(super) struct Counter {
     pub on: bool,
@@ -156,6 +158,20 @@ impl Counter {
             };
             self.step(thread, address, bytes, memory, at);
         }
+    }
+
+    /// The copy engine reads or writes bytes of device memory that follow each other.
+    pub fn bulk(&mut self, address: usize, bytes: usize, writes: bool) {
+        if !self.on || !self.touch(address, bytes, writes) {
+            return;
+        }
+        let traffic = match writes {
+            true => &mut self.moved.written,
+            false => &mut self.moved.read,
+        };
+        traffic.requested += bytes as u64;
+        let sectors = address / SECTOR_BYTES..(address + bytes).div_ceil(SECTOR_BYTES);
+        traffic.sectors += sectors.len() as u64;
     }
 
     pub fn tensor_flops(&mut self, flops: u64) {

@@ -104,6 +104,7 @@ impl Worker {
             d.fill(0.0);
         }
         add_product(&left_values, &right_values, d);
+        self.counter.tensor_flops(2 * (ROWS * n * DEPTH) as u64);
         let unit = Actor::warpgroup(warpgroup);
         self.check_unit(unit, known, places, false, site.into())
     }
