@@ -143,7 +143,7 @@ impl Worker {
             let place = self.shared.place(offset);
             return Err(format!("its destination is out of bounds, {place}"));
         }
-        if to % COPY_BYTES != 0 || from % COPY_BYTES != 0 {
+        if !to.is_multiple_of(COPY_BYTES) || !from.is_multiple_of(COPY_BYTES) {
             return Err("an address that is not aligned to 16 bytes".into());
         }
         if bytes > COPY_BYTES {

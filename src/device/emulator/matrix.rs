@@ -136,7 +136,7 @@ impl Worker {
         if !self.shared.contains(offset, ROW_BYTES) {
             return Err(format!("out of bounds, {}", self.shared.place(offset)));
         }
-        if row % ROW_BYTES != 0 {
+        if !row.is_multiple_of(ROW_BYTES) {
             let place = self.shared.place(offset);
             return Err(format!("not aligned to 16 bytes, {place}"));
         }
