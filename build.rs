@@ -23,6 +23,7 @@ fn main() {
     for watched in [
         "kernels",
         "src/device/build",
+        "src/device/conformance",
         "src/device/emulator",
         "build.rs",
     ] {
@@ -33,9 +34,12 @@ fn main() {
 
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());
     let emulated = env::var_os("CARGO_FEATURE_EMULATOR").is_some();
-    let kernels = files("kernels");
+    let mut kernels = files("kernels");
+    if emulated {
+        // For the GPU and the host: what the two make of each instruction is compared.
+        kernels.extend(files("src/device/conformance"));
+    }
     let mut parsed: Vec<structs::File> = kernels.iter().map(|path| structs::parse(path)).collect();
-    let for_gpu = parsed.len();
     if emulated {
         parsed.extend(
             files("src/device/emulator")
@@ -50,7 +54,7 @@ fn main() {
     }
     fs::write(out.join("kernels.rs"), structs::rust(&parsed, host_built)).unwrap();
 
-    let images = nvrtc::compile_all(&kernels[..for_gpu], Path::new("kernels"), &out)
+    let images = nvrtc::compile_all(&kernels, Path::new("kernels"), &out)
         .unwrap_or_else(|why| {
             println!("cargo:warning=CUDA kernels are left out of this build: {why}");
             println!("cargo:warning=everything else works; `--device cuda` needs them (README, Prerequisites)");

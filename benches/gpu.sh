@@ -5,7 +5,8 @@
 #   benches/gpu.sh run    where the GPU is (no Rust needed): runs them, and PyTorch on the same work, and
 #                         writes benches/results/DATE-GPU.txt
 #
-# The GPU suite is the op tests themselves: each kernel against its definition in Rust.
+# The GPU suite is the op tests themselves, each kernel against its definition in Rust, and before them the
+# conformance tests, each instruction against the emulator.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 kit=target/gpu
@@ -22,6 +23,7 @@ for line in sys.stdin:
   cp "$(built build --release --bin selfsame)" "$kit/selfsame"
   cp "$(built test --release --no-run --test ops)" "$kit/test-ops"
   cp "$(built test --release --no-run --test graph)" "$kit/test-graph"
+  cp "$(built test --release --features emulator --no-run --test conformance)" "$kit/test-conformance"
   cp "$(built bench --no-run --bench ops)" "$kit/bench-ops"
   cp "$(built bench --no-run --bench step)" "$kit/bench-step"
   strip "$kit"/*
@@ -38,6 +40,8 @@ report() {
   export SELFSAME_DEVICE=cuda
   part "Doctor: driver, kernels, self-test"
   "$kit/selfsame" doctor
+  part "Conformance: each instruction, against the emulator that the kernels are proven on"
+  "$kit/test-conformance" --test-threads 1
   part "GPU test suite: every kernel against its definition, f32 and bf16"
   "$kit/test-ops" --test-threads 1
   part "Captured steps against eager ones"

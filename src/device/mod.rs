@@ -6,6 +6,8 @@
 //! | `cuda` | the cubin `build.rs` compiled through NVRTC, by the driver API |
 //! | `emulated` | the same `.cu` source compiled for the host, its threads as fibers (feature `emulator`) |
 //! | `null` | nothing: bytes, FLOPs and peak memory are added up |
+#[cfg(all(feature = "emulator", emulated_kernels))]
+mod conformance;
 mod cpu;
 mod cuda;
 #[cfg(all(feature = "emulator", emulated_kernels))]

@@ -104,7 +104,7 @@ impl TensorMap {
     fn check_row(&self, elements: u32) -> Result<(), String> {
         let bytes = u64::from(elements) * self.real.bytes();
         let span = match self.swizzle {
-            Swizzle::None if bytes % 16 != 0 => {
+            Swizzle::None if !bytes.is_multiple_of(16) => {
                 return Err(format!(
                     "window: rows of {bytes} bytes: not a multiple of 16"
                 ));

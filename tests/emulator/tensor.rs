@@ -101,6 +101,7 @@ fn sound_products_are_right() {
     sound([AlongDepth, AlongDepth], make!(TensorProduct, bug: 0));
     sound([AlongDepth, Across], make!(TensorProductAcross));
     sound([Across, Across], make!(TensorProductBothAcross));
+    sound([AlongDepth, AlongDepth], make!(PersistentProduct, bug: 0));
 }
 
 /// As numbered in planted_tensor.cu.
@@ -232,4 +233,37 @@ fn warpgroups_keep_their_rules() {
         Bug::StoreUnwaited,
         &["exited without bulk_wait_read", "planted_tensor.cu:"],
     );
+}
+
+/// As numbered in planted_persistent.cu.
+#[test]
+fn pipelines_keep_what_is_on_its_way() {
+    let product = Product::new([256, 256, 320], 1);
+    // Lanes that a stage overtakes by two phases may wait for ever instead of racing.
+    let early = ["planted_persistent.cu:"];
+    let race = [
+        "race, dynamic shared memory",
+        "by thread",
+        "by the copy engine",
+        "planted_persistent.cu:",
+    ];
+    let registers = [
+        "the warpgroups ask for 520 registers",
+        "planted_persistent.cu:",
+    ];
+    for (bug, words) in [(1, &early[..]), (2, &registers[..]), (3, &race[..])] {
+        let launch = |device: &Device| product.launch(device, make!(PersistentProduct, bug: bug));
+        fails_of::<PersistentProduct>(Real::Bf16, Mode::Checked, 50, launch, words);
+    }
+}
+
+#[test]
+fn a_bad_tensor_map_is_refused() {
+    let device = device_of(Real::Bf16, Mode::Plain, 0, 1);
+    let product = Product::new([64, 128, 60], 1);
+    let why = product
+        .launch(&device, make!(TensorProduct, bug: 0))
+        .unwrap_err();
+    let words = "tensor map 0: strides[0] is 120 bytes: not a multiple of 16";
+    assert!(why.to_string().contains(words), "{why}");
 }

@@ -28,7 +28,9 @@ const WHEEL: &str = "nvidia-cuda-nvrtc-cu12==12.9.86 \
 /// Bytes of spilled registers above which a kernel fails the build.
 const SPILL_LIMIT: u32 = 64;
 /// Remarks of ptxas that mean serialised wgmma: an error in our kernels.
-const FORBIDDEN: [&str; 6] = ["C7504", "C7508", "C7510", "C7511", "C7514", "C7515"];
+const FORBIDDEN: [&str; 7] = [
+    "C7504", "C7508", "C7510", "C7511", "C7514", "C7515", "C7520",
+];
 
 pub struct Compiled {
     file: String,

@@ -313,8 +313,10 @@ fn write_pack(text: &mut String, s: &Struct) {
 fn write_parameters(text: &mut String, file: &File, s: &Struct, host: bool) {
     let (name, bytes) = (&s.name, s.bytes());
     let mut variants = String::new();
-    for kernel in &s.kernels {
-        let info = write_info(text, file, kernel, host);
+    // What these declare stands before the impl that begins below.
+    let infos = s.kernels.iter().map(|k| write_info(text, file, k, host));
+    let infos: Vec<String> = infos.collect();
+    for (kernel, info) in s.kernels.iter().zip(infos) {
         match s.constant(kernel).as_str() {
             "INFO" => writeln!(
                 text,

@@ -2,9 +2,9 @@
 //! (hooks.cpp), so that every load and store comes by here first. Device memory is bounded exactly, by
 //! what the launch was given; shared memory is bounded by its arrays, and watched for races.
 use super::{
-    clocks::{Actor, Known, Moment},
     hooks::At,
     memory::{self, Region},
+    moment::{Actor, Known, Moment},
     race::{Fault, Race, Races},
     worker::{self, Worker},
 };
@@ -63,8 +63,8 @@ impl Checker {
                     self.recent = region.bytes.clone();
                     return Ok(());
                 }
-                // Another launch's memory may be gone since this one began, and a stack be in its place.
-                if !memory::is_near(address) {
+                // Another launch's may have been freed since, and the pages be somebody else's by now.
+                if !region.is_passed && !memory::is_near(address) {
                     return Ok(());
                 }
                 let why = memory::describe(address);

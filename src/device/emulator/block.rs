@@ -85,7 +85,7 @@ pub(super) struct Block {
     /// What each warpgroup has asked for.
     pub registers: Vec<Option<u32>>,
     flight: Flight,
-    engines: usize,
+    copies_begun: usize,
     order: Vec<u32>,
     started: usize,
     ready: VecDeque<u32>,
@@ -118,7 +118,7 @@ impl Block {
             products: Vec::new(),
             registers: Vec::new(),
             flight: Flight::default(),
-            engines: 0,
+            copies_begun: 0,
             order: Vec::new(),
             started: 0,
             ready: VecDeque::new(),
@@ -282,9 +282,9 @@ impl Block {
     }
 
     /// Copies in flight are told apart by a number.
-    pub fn next_engine(&mut self) -> usize {
-        self.engines += 1;
-        self.engines
+    pub fn count_copy(&mut self) -> usize {
+        self.copies_begun += 1;
+        self.copies_begun
     }
 
     pub fn exit(&mut self) -> Result<(), String> {

@@ -2,8 +2,8 @@
 //! are open, either until their tiles have been read or until all is written.
 use super::{
     block::{Block, State},
-    clocks::Moment,
     hooks::Site,
+    moment::Moment,
     worker,
 };
 

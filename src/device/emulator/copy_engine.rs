@@ -1,10 +1,10 @@
 //! The copy engine: tiles of tensors between device and shared memory, on its own time. A load tells an
 //! mbarrier when it is complete; a store is waited for by the thread that committed it (`bulk`).
 use super::{
-    clocks::{Actor, Known},
     counts::Counter,
     flight::Operation,
     hooks::Site,
+    moment::{Actor, Known},
     tensor_map::{CHUNK_BYTES, Coordinates, Descriptor, swizzled},
     worker::{self, Worker},
 };
@@ -16,7 +16,7 @@ use std::{ptr, slice};
 struct Transfer {
     map: *const Encoded,
     shared: usize,
-    /// Of a load.
+    /// Of a load; zero for a store.
     barrier: usize,
     rank: u32,
     is_im2col: u32,
@@ -225,14 +225,18 @@ impl Worker {
         if !self.shared.contains(tile, bytes) {
             return Err(format!("{place}: a tile of {bytes} bytes is out of bounds"));
         }
-        let issuer = self.block.current;
+        let (issuer, number) = (self.block.current, self.block.count_copy());
+        let unit = match transfer.barrier {
+            0 => Actor::store(number),
+            _ => Actor::load(number),
+        };
         Ok(Order {
             descriptor,
             coordinates,
             tile,
             issuer,
             site,
-            unit: Actor::engine(self.block.next_engine()),
+            unit,
             known: self.block.clocks.known(issuer),
         })
     }

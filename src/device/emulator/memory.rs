@@ -90,7 +90,7 @@ pub(super) fn regions(params: &[u8], regions: &mut Vec<Region>) {
     regions.clear();
     regions.extend(allocations().iter().map(|(&start, allocation)| Region {
         bytes: start..start + allocation.bytes,
-        guarded: allocation.body.start - GUARD_BYTES..allocation.body.end + GUARD_BYTES,
+        guarded: allocation.guarded(),
         is_passed: false,
     }));
     for address in words(params) {
@@ -158,17 +158,24 @@ fn check_canaries(start: usize, allocation: &Allocation) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether an allocation or its guards hold this address now.
+impl Allocation {
+    fn guarded(&self) -> Range<usize> {
+        self.body.start - GUARD_BYTES..self.body.end + GUARD_BYTES
+    }
+}
+
+/// Whether an address is in an allocation or its guards.
 pub(super) fn is_near(address: usize) -> bool {
     let allocations = allocations();
-    let mut bodies = allocations.values().map(|allocation| &allocation.body);
-    bodies.any(|body| (body.start - GUARD_BYTES..body.end + GUARD_BYTES).contains(&address))
+    let mut all = allocations.values();
+    all.any(|allocation| allocation.guarded().contains(&address))
 }
 
 /// What an address that faulted has to do with the allocations.
 pub(super) fn describe(address: usize) -> String {
-    for (&start, Allocation { bytes, body }) in allocations().iter() {
-        if (body.start - GUARD_BYTES..body.end + GUARD_BYTES).contains(&address) {
+    for (&start, allocation) in allocations().iter() {
+        if allocation.guarded().contains(&address) {
+            let bytes = allocation.bytes;
             let offset = address as isize - start as isize;
             return format!("device memory, at offset {offset} of an allocation of {bytes} bytes");
         }

@@ -11,6 +11,10 @@
 //! `SELFSAME_EMULATOR=plain`, when building, leaves that out. The same calls let `counts` say what a
 //! launch moves, in bytes, sectors and bank conflicts.
 //!
+//! What the copy engine and the tensor cores do beside the threads (`copy_engine`, `wgmma`) is `flight`'s:
+//! it happens at a moment of the schedule's choosing, `mbarrier`, `bulk` and `warpgroup` are how threads
+//! wait for it.
+//!
 //! `launch` runs blocks on workers; a `worker` switches between fibers as its `block` says; `block`,
 //! `barrier` and `warp` know who waits for whom and never switch; `hooks` is what kernels call, with
 //! `copies` (asynchronous ones) and `matrix` (tensor cores) for the verbs of kernels/ptx.cuh.
@@ -35,6 +39,7 @@ mod lockstep;
 mod matrix;
 mod mbarrier;
 mod memory;
+mod moment;
 mod operand;
 mod planted;
 mod planted_tensor;

@@ -14,7 +14,7 @@ pub(super) const DEPTH: usize = 16;
 /// Which index runs along a chunk: k, or that of the rows of A or the columns of B.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(dead_code)] // kernels make them
+#[cfg_attr(not(test), expect(dead_code, reason = "kernels make them"))]
 pub(super) enum Major {
     K,
     Mn,

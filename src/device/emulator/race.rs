@@ -2,8 +2,9 @@
 //! nothing that orders them. Found whatever the schedule made of them. It forgets readers where there
 //! are many, so it may miss a race, and never invents one.
 use super::{
-    clocks::{Clocks, Moment, View},
+    clocks::Clocks,
     hooks::At,
+    moment::{Moment, View},
     shared::WINDOW_BYTES,
 };
 
@@ -113,7 +114,7 @@ fn remember(
     for (i, former) in cell.iter_mut().enumerate() {
         if former.bytes == 0 || view.is_forgotten(former.when) {
             former.bytes = 0;
-            free = Some(i);
+            free = free.or(Some(i));
             continue;
         }
         let is_before = view.has_seen(former.when);
@@ -129,7 +130,7 @@ fn remember(
         let covered = former.bytes & !access.bytes == 0 && (access.writes || !former.writes);
         if covered && is_before {
             former.bytes = 0;
-            free = Some(i);
+            free = free.or(Some(i));
         } else if former.when.actor.is_thread() && !clocks.is_of_this_epoch(former.when) {
             // A write is kept longer: a unit may yet read it.
             past = if former.writes {
@@ -145,7 +146,7 @@ fn remember(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::clocks::Actor, *};
+    use super::{super::moment::Actor, *};
 
     #[test]
     fn neighbours_in_a_cell_do_not_race() {
@@ -218,7 +219,7 @@ mod tests {
             }
             clocks.join_all();
             let known = clocks.known(1);
-            let view = clocks.unit_view(Actor::engine(0), &known);
+            let view = clocks.unit_view(Actor::load(0), &known);
             let read = races.access_as(&clocks, &view, (64, 4), false, At::default());
             assert_eq!(
                 read.err().map(|race| race.fault),

@@ -191,12 +191,12 @@ impl Descriptor {
                 false => at[i],
             }));
             // The next position, row by row; behind the last of an image comes the next image.
-            for i in 0..spatial {
-                at[i] += self.steps[1 + i] as i64;
-                if at[i] <= self.last(i) {
+            for (i, at) in at[..spatial].iter_mut().enumerate() {
+                *at += self.steps[1 + i] as i64;
+                if *at <= self.last(i) {
                     return row;
                 }
-                at[i] = self.lower[i] as i64;
+                *at = self.lower[i] as i64;
             }
             at[spatial] += 1;
             row

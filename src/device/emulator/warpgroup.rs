@@ -2,9 +2,9 @@
 //! those. Until then the accumulators are NaN, so that nobody who reads them early gets away with it.
 use super::{
     block::{Block, State},
-    clocks::{Known, Moment},
     flight::Operation,
     hooks::Site,
+    moment::{Known, Moment},
     operand::Major,
     worker,
 };
@@ -217,7 +217,8 @@ impl Block {
         }
         // SAFETY: the caller's promise.
         unsafe { products.show(group) };
-        while let Some((_, moment)) = products.finished.pop_front_if(|(g, _)| *g < group) {
+        while let Some(&(_, moment)) = products.finished.front().filter(|(g, _)| *g < group) {
+            products.finished.pop_front();
             self.clocks.acquire_unit(self.current, moment);
         }
         Ok(true)

@@ -2,7 +2,7 @@
 //! bf16 products summed in f32. Products are exact; the order of the sums is not the hardware's.
 use super::{
     block::{Block, State},
-    clocks::{Actor, Known, Moment},
+    moment::{Actor, Known, Moment},
     operand::{DEPTH, Operand},
     warpgroup::{Product, Record, WARPGROUP},
     worker::Worker,
