@@ -10,7 +10,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     row[table::SIGMA] = 1.0;
     let table = Tensor::from_f32(device, [rows, table::COLS], &row.repeat(rows)).unwrap();
     let [x, y] =
-        [(); 2].map(|()| Tensor::uninit(device, Element::F32, [rows, side, side, 3]).unwrap());
+        [(); 2].map(|()| super::operand(device, Element::F32, [rows, side, side, 3]).unwrap());
     let kernel = AugmentBlurLines {
         x: x.ptr(),
         table: table.ptr(),

@@ -22,7 +22,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
         let ids = Tensor::from_u32(device, [rows], &ids).unwrap();
         let epoch = Tensor::from_u32(device, [1], &[2]).unwrap();
         let table = augment_draw::draw(&ids, &recipe, 1, &epoch, 0).unwrap();
-        let y = Tensor::uninit(device, Element::Real, [rows, side, side, 3]).unwrap();
+        let y = super::operand(device, Element::Real, [rows, side, side, 3]).unwrap();
         let kernel = AugmentColor {
             x: x.ptr(),
             table: table.ptr(),

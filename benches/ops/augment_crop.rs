@@ -12,7 +12,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let indices = Tensor::from_u32(device, [rows], &indices).unwrap();
     let boxes = [4.0, 5.0, 21.0, 24.0, 1.0].repeat(rows);
     let boxes = Tensor::from_f32(device, [rows, 5], &boxes).unwrap();
-    let y = Tensor::uninit(device, Element::U8, [rows, side, side, 3]).unwrap();
+    let y = super::operand(device, Element::U8, [rows, side, side, 3]).unwrap();
     let kernel = AugmentCrop {
         images: images.ptr(),
         indices: indices.ptr(),

@@ -8,6 +8,8 @@ use selfsame::{
 pub fn bench(c: &mut Criterion, device: &Device) {
     let ids = Tensor::from_u32(device, [256], &[7; 256]).unwrap();
     let epoch = Tensor::from_u32(device, [1], &[2]).unwrap();
-    let draw = || augment_draw::draw(&ids, &Recipe::simclr_cifar(), 1, &epoch, 0).unwrap();
-    c.bench_function("augment_draw/256", |b| b.iter(draw));
+    let draw = || augment_draw::draw(&ids, &Recipe::simclr_cifar(), 1, &epoch, 0);
+    super::bench_op(c, device, ["augment_draw", "256"], "augment_draw", || {
+        draw().map(drop)
+    });
 }

@@ -21,14 +21,14 @@ pub struct Operands {
 impl Operands {
     pub fn new(device: &Device) -> Operands {
         let shape = [super::batch(device), 56, 56, 256];
-        let real = || Tensor::from_slice(device, shape, &vec![0.5; shape.iter().product()]);
+        let real = || super::operand(device, Element::Real, shape);
         let rows = shape[..3].iter().product::<usize>();
         let channel = Tensor::from_f32(device, [2, 256], &[0.25; 512]).unwrap();
         let partial = [rows.div_ceil(256), 2, 256];
         Operands {
             real: std::array::from_fn(|_| real().unwrap()),
             channel,
-            partial: Tensor::uninit(device, Element::F32, partial).unwrap(),
+            partial: super::operand(device, Element::F32, partial).unwrap(),
             rows: rows as u32,
             channels: 256,
             chunk_rows: 256,
@@ -89,8 +89,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
 fn combine(c: &mut Criterion, device: &Device) {
     let rows = super::batch(device) * 56 * 56;
     let chunks = [rows.div_ceil(128), 2, 64];
-    let values = vec![0.5; chunks.iter().product()];
-    let partial = Tensor::from_f32(device, chunks, &values).unwrap();
+    let partial = super::operand(device, Element::F32, chunks).unwrap();
     let channel = || Tensor::from_f32(device, [2, 64], &[0.5; 128]).unwrap();
     let [statistics, mean, variance] = [channel(), channel(), channel()];
     let combine = BatchNormCombine {

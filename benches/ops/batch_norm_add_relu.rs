@@ -12,7 +12,7 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let (rows, channels) = (o.rows, o.channels);
     let [statistics, gamma, beta] = [o.channel.ptr(); 3];
     let packs = [rows as usize, channels as usize / 8];
-    let mask_bytes = Tensor::uninit(device, Element::U8, packs).unwrap();
+    let mask_bytes = super::operand(device, Element::U8, packs).unwrap();
     let mask = mask_bytes.ptr();
     let forward = BatchNormAddReluForward {
         x,

@@ -1,16 +1,16 @@
 use criterion::Criterion;
 use selfsame::{
-    Device, Tensor,
+    Device,
     device::{
         Ptr,
-        kernels::{Conv2dForward, Conv2dInputGradient, Conv2dWeightGradient},
+        kernels::{Conv2dForward, Conv2dInputGradient},
     },
-    ops::conv2d::{Stride, geometry, splits},
+    ops::conv2d::{self, Stride, geometry},
     tensor::Element,
 };
 
 /// h = w, c, k, r = s and stride of every convolution of ResNet-50 at 224 but the stem, which is
-/// `conv2d_image`'s. A CPU does every fourth of them.
+/// `conv2d_image`'s. A CPU does every fourth of them. `peers/gpu_conv.py` has the same under the same names.
 const SHAPES: [(usize, usize, usize, usize, u32); 22] = [
     (56, 64, 64, 1, 1),
     (56, 64, 64, 3, 1),
@@ -40,39 +40,34 @@ pub fn bench(bencher: &mut Criterion, device: &Device) {
     let every = if device.arch().compute > 0 { 1 } else { 4 };
     for (size, c, k, r, stride) in SHAPES.into_iter().step_by(every) {
         let name = format!("{size}x{size} {c} to {k}, {r}x{r}/{stride}");
-        let padding = (r / 2) as u32;
+        let stride = Stride {
+            stride,
+            padding: (r / 2) as u32,
+        };
         let (x, weight) = ([super::batch(device), size, size, c], [k, r, r, c]);
-        let g = geometry(x, weight, Stride { stride, padding });
-        let make = |element, shape: &[usize]| Tensor::uninit(device, element, shape).unwrap();
-        let x = make(Element::Real, &x);
-        let weight = make(Element::Real, &weight);
-        let y = make(Element::Real, &[g.n, g.p, g.q, g.k].map(|d| d as usize));
-        let (splits, range) = splits(&g, device.arch());
-        let partial = make(Element::F32, &[splits as usize, weight.len()]);
+        let g = geometry(x, weight, stride);
+        let make = |shape: &[usize]| super::operand(device, Element::Real, shape).unwrap();
+        let (x, w) = (make(&x), make(&weight));
+        let y = make(&[g.n, g.p, g.q, g.k].map(|d| d as usize));
         let forward = Conv2dForward {
             x: x.ptr(),
-            weight: weight.ptr(),
+            weight: w.ptr(),
             y: y.ptr(),
             statistics: Ptr::NULL,
             g,
         };
+        super::bench(bencher, device, &name, forward);
         let input = Conv2dInputGradient {
             dy: y.ptr(),
-            weight: weight.ptr(),
+            weight: w.ptr(),
             onto: Ptr::NULL,
             dx: x.ptr(),
             g,
         };
-        let weight = Conv2dWeightGradient {
-            dy: y.ptr(),
-            x: x.ptr(),
-            partial: partial.ptr(),
-            g,
-            splits,
-            range,
-        };
-        super::bench(bencher, device, &name, forward);
         super::bench(bencher, device, &name, input);
-        super::bench(bencher, device, &name, weight);
+        let of = ["conv2d_weight_gradient", &name];
+        super::bench_op(bencher, device, of, "with its parts' sum", || {
+            conv2d::weight_gradient(&y, &x, weight, stride).map(drop)
+        });
     }
 }

@@ -1,6 +1,6 @@
 use criterion::Criterion;
 use selfsame::{
-    Device, Tensor,
+    Device,
     device::kernels::Conv2dImageFold,
     ops::{
         conv2d::{Stride, geometry},
@@ -9,7 +9,7 @@ use selfsame::{
     tensor::Element,
 };
 
-/// ResNet-50's stem: 224 pixels to 112 of 16 channels; the convolution itself is `conv2d`'s.
+/// ResNet-50's stem: 224 pixels to 112 of 16 channels, and what that makes of the convolution.
 pub fn bench(bencher: &mut Criterion, device: &Device) {
     let (n, stride) = (
         super::batch(device),
@@ -18,9 +18,19 @@ pub fn bench(bencher: &mut Criterion, device: &Device) {
             padding: 3,
         },
     );
-    let x = Tensor::uninit(device, Element::Real, [n, 224, 224, 3]).unwrap();
+    let x = super::operand(device, Element::Real, [n, 224, 224, 3]).unwrap();
     let fold = Fold::of(geometry([n, 224, 224, 3], [64, 7, 7, 3], stride));
     let y = fold.image(&x).unwrap();
+    let weight = super::operand(device, Element::Real, [64, 7, 7, 3]).unwrap();
+    let dy = super::operand(device, Element::Real, [n, 112, 112, 64]).unwrap();
+    let name = "224x224 3 to 64, 7x7/2";
+    super::bench_op(bencher, device, ["conv2d_forward", name], "folded", || {
+        fold.forward(&fold.image(&x)?, &weight).map(drop)
+    });
+    let of = ["conv2d_weight_gradient", name];
+    super::bench_op(bencher, device, of, "folded", || {
+        fold.weight_gradient(&dy, &y).map(drop)
+    });
     let kernel = Conv2dImageFold {
         x: x.ptr(),
         y: y.ptr(),

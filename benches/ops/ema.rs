@@ -1,10 +1,10 @@
 use criterion::Criterion;
-use selfsame::{Device, Tensor, device::kernels::Ema, tensor::Element};
+use selfsame::{Device, device::kernels::Ema, tensor::Element};
 
 /// ResNet-50's weights.
 pub fn bench(c: &mut Criterion, device: &Device) {
     let n = 23_508_032;
-    let new = || Tensor::uninit(device, Element::F32, [n]).unwrap();
+    let new = || super::operand(device, Element::F32, [n]).unwrap();
     let (target, source) = (new(), new());
     let ema = Ema {
         target: target.ptr(),

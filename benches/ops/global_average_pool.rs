@@ -1,6 +1,6 @@
 use criterion::Criterion;
 use selfsame::{
-    Device, Tensor,
+    Device,
     device::kernels::{GlobalAveragePoolBackward, GlobalAveragePoolForward},
     tensor::Element,
 };
@@ -8,8 +8,8 @@ use selfsame::{
 /// The end of ResNet-50: batch x 7 x 7 x 2048.
 pub fn bench(c: &mut Criterion, device: &Device) {
     let images = super::batch(device);
-    let x = Tensor::uninit(device, Element::Real, [images, 7, 7, 2048]).unwrap();
-    let y = Tensor::uninit(device, Element::Real, [images, 2048]).unwrap();
+    let x = super::operand(device, Element::Real, [images, 7, 7, 2048]).unwrap();
+    let y = super::operand(device, Element::Real, [images, 2048]).unwrap();
     let (images, pixels, channels) = (images as u32, 49, 2048);
     let forward = GlobalAveragePoolForward {
         x: x.ptr(),

@@ -1,7 +1,8 @@
 //! `cargo bench --bench ops [-- relu]`: each kernel alone, at the sizes ResNet-50 gives it, in GB/s or
 //! FLOP/s, and as a share of the roofline: the least time that its bytes and operations would take at what this
-//! device was just seen to copy and to multiply. `SELFSAME_DEVICE=cuda` benches the GPU; the CPU gets a
-//! smaller batch.
+//! device was just seen to copy and to multiply. On the CPU by criterion, of a smaller batch. With
+//! `SELFSAME_DEVICE=cuda`, or `--table`, a quick table instead; `--roofline 3.0,790` tells it what
+//! else was seen on this device, in TB/s and TFLOP/s.
 mod add;
 mod augment_blur;
 mod augment_color;
@@ -23,17 +24,26 @@ mod max_pool;
 mod nt_xent;
 mod optimize;
 mod relu;
+mod table;
+#[path = "../timing/mod.rs"]
+mod timing;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use selfsame::{
-    Device,
+    Device, Result, Tensor,
     device::{Ceilings, Kernel, Real, Work},
+    ops,
+    random::{Draws, Purpose},
+    shape::Shape,
+    tensor::Element,
 };
 use std::{
     cell::Cell,
+    env,
     sync::OnceLock,
     time::{Duration, Instant},
 };
+use table::Table;
 
 /// Images a batch: ResNet-50's 256 on a GPU, what a CPU does in a moment otherwise.
 pub fn batch(device: &Device) -> usize {
@@ -41,20 +51,75 @@ pub fn batch(device: &Device) -> usize {
 }
 
 fn device() -> Device {
-    match std::env::var("SELFSAME_DEVICE").as_deref() {
+    match env::var("SELFSAME_DEVICE").as_deref() {
         Ok("cuda") => Device::cuda(0, Real::Bf16).expect("a GPU"),
         _ => Device::cpu(),
     }
 }
 
+/// An operand: of floating-point numbers, some from -1 to 1. Zeros take less power to multiply, and so
+/// less time.
+pub fn operand(device: &Device, element: Element, shape: impl Into<Shape>) -> Result<Tensor> {
+    let t = Tensor::uninit(device, element, shape)?;
+    if !matches!(element, Element::Real | Element::F32) {
+        return Ok(t);
+    }
+    let (flat, n) = (t.reshape([t.len()]), t.len().min(1 << 18));
+    let mut draws = Draws::new(0, Purpose::Synthetic, 0, 0, 0);
+    let values: Vec<f32> = (0..n).map(|_| draws.uniform(-1.0, 1.0)).collect();
+    let values = Tensor::from_f32(device, [n], &values)?;
+    for start in (0..t.len()).step_by(n) {
+        let n = n.min(t.len() - start);
+        ops::copy::copy(&values.slice(0, [n]), &flat.slice(start, [n]))?;
+    }
+    Ok(t)
+}
+
+/// Where times are told in a table.
+static TABLE: OnceLock<Table> = OnceLock::new();
+
 /// Times `kernel` alone, launched back to back, and checks nothing: tests/ops does that.
 pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: K) {
-    let mut group = c.benchmark_group(K::INFO.name);
-    let (bytes, flops) = (kernel.bytes(device.real()), kernel.flops());
-    group.throughput(if flops > 20 * bytes {
-        Throughput::Elements(flops)
+    let how = kernel.kernel(device.arch()).name;
+    let work = Work {
+        launches: 1,
+        bytes: kernel.bytes(device.real()),
+        flops: kernel.flops(),
+    };
+    let launch = || device.launch(kernel);
+    match TABLE.get() {
+        Some(table) => table.add(device, &format!("{}/{name}", K::INFO.name), how, &launch),
+        None => by_criterion(c, device, [K::INFO.name, name], &work, &launch),
+    }
+}
+
+/// Times all that `launch` launches: a whole op.
+pub fn bench_op(
+    c: &mut Criterion,
+    device: &Device,
+    [op, name]: [&str; 2],
+    how: &str,
+    launch: impl Fn() -> Result<()>,
+) {
+    if let Some(table) = TABLE.get() {
+        return table.add(device, &format!("{op}/{name}"), how, &launch);
+    }
+    let ((), graph) = device.capture(&launch).unwrap();
+    by_criterion(c, device, [op, name], &graph.work(), &launch);
+}
+
+fn by_criterion(
+    c: &mut Criterion,
+    device: &Device,
+    [op, name]: [&str; 2],
+    work: &Work,
+    launch: &dyn Fn() -> Result<()>,
+) {
+    let mut group = c.benchmark_group(op);
+    group.throughput(if work.flops > 20 * work.bytes {
+        Throughput::Elements(work.flops)
     } else {
-        Throughput::Bytes(bytes)
+        Throughput::Bytes(work.bytes)
     });
     group
         .sample_size(10)
@@ -65,7 +130,7 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
         b.iter_custom(|times| {
             device.synchronize().unwrap();
             let start = Instant::now();
-            (0..times).for_each(|_| device.launch(kernel).unwrap());
+            (0..times).for_each(|_| launch().unwrap());
             device.synchronize().unwrap();
             let took = start.elapsed();
             quickest.set(quickest.get().min(took / times as u32));
@@ -73,12 +138,7 @@ pub fn bench<K: Kernel>(c: &mut Criterion, device: &Device, name: &str, kernel: 
         })
     });
     if quickest.get() < Duration::MAX {
-        let work = Work {
-            launches: 1,
-            bytes,
-            flops,
-        };
-        tell_roofline(device, &work, quickest.get().as_secs_f64());
+        tell_roofline(device, work, quickest.get().as_secs_f64());
     }
 }
 
@@ -98,35 +158,65 @@ fn tell_roofline(device: &Device, work: &Work, seconds: f64) {
     println!("{:24}roofline: {share:.0} % of {ceiling}", "");
 }
 
-fn all(c: &mut Criterion) {
+fn all(c: &mut Criterion, device: &Device) {
+    add::bench(c, device);
+    augment_blur::bench(c, device);
+    augment_color::bench(c, device);
+    augment_crop::bench(c, device);
+    augment_draw::bench(c, device);
+    batch_norm::bench(c, device);
+    batch_norm_add_relu::bench(c, device);
+    batch_norm_relu::bench(c, device);
+    batch_norm_relu_max_pool::bench(c, device);
+    conv2d::bench(c, device);
+    conv2d_image::bench(c, device);
+    copy::bench(c, device);
+    cross_entropy::bench(c, device);
+    ema::bench(c, device);
+    global_average_pool::bench(c, device);
+    l2_normalize::bench(c, device);
+    matmul::bench(c, device);
+    max_pool::bench(c, device);
+    nt_xent::bench(c, device);
+    optimize::bench(c, device);
+    relu::bench(c, device);
+}
+
+fn main() {
     let device = device();
-    if device.arch().compute == 0 {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let has_gpu = device.arch().compute > 0;
+    if !has_gpu {
         println!(
             "on the CPU, at its sizes; the GPU's are skipped (SELFSAME_DEVICE=cuda runs them)"
         );
     }
-    add::bench(c, &device);
-    augment_blur::bench(c, &device);
-    augment_color::bench(c, &device);
-    augment_crop::bench(c, &device);
-    augment_draw::bench(c, &device);
-    batch_norm::bench(c, &device);
-    batch_norm_add_relu::bench(c, &device);
-    batch_norm_relu::bench(c, &device);
-    batch_norm_relu_max_pool::bench(c, &device);
-    conv2d::bench(c, &device);
-    conv2d_image::bench(c, &device);
-    copy::bench(c, &device);
-    cross_entropy::bench(c, &device);
-    ema::bench(c, &device);
-    global_average_pool::bench(c, &device);
-    l2_normalize::bench(c, &device);
-    matmul::bench(c, &device);
-    max_pool::bench(c, &device);
-    nt_xent::bench(c, &device);
-    optimize::bench(c, &device);
-    relu::bench(c, &device);
+    if has_gpu || arguments.iter().any(|a| a == "--table") {
+        let (given, filter) = asked(&arguments);
+        let table = Table::begin(&device, given, filter).expect("a device that runs kernels");
+        assert!(TABLE.set(table).is_ok(), "set once");
+        return all(&mut Criterion::default(), &device);
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    all(&mut criterion, &device);
+    criterion.final_summary();
 }
 
-criterion_group!(ops, all);
-criterion_main!(ops);
+/// Bytes and operations a second after `--roofline`, in 10^12, and the filter, if there is any.
+fn asked(arguments: &[String]) -> (Option<[f64; 2]>, String) {
+    let (mut given, mut filter) = (None, String::new());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--roofline" => {
+                let numbers = rest.next().and_then(|pair| pair.split_once(','));
+                let number = |text: &str| 1e12 * text.parse::<f64>().expect("a number");
+                given = numbers.map(|(bytes, flops)| [number(bytes), number(flops)]);
+                assert!(given.is_some(), "--roofline takes TB/s,TFLOP/s");
+            }
+            flag if flag.starts_with("--") => {} // `--table`, and cargo's own
+            word => filter = word.to_string(),
+        }
+    }
+    (given, filter)
+}

@@ -1,6 +1,6 @@
 use criterion::Criterion;
 use selfsame::{
-    Device, Tensor,
+    Device,
     device::{Ptr, kernels::Matmul},
     tensor::Element,
 };
@@ -9,7 +9,7 @@ use selfsame::{
 pub fn bench(c: &mut Criterion, device: &Device) {
     let (m, k, n) = (2 * super::batch(device), 2048, 2048);
     let [a, b, y] =
-        [[m, k], [n, k], [m, n]].map(|s| Tensor::uninit(device, Element::Real, s).unwrap());
+        [[m, k], [n, k], [m, n]].map(|s| super::operand(device, Element::Real, s).unwrap());
     let [m, n, k] = [m, n, k].map(|d| d as u32);
     let kernel = Matmul {
         a: a.ptr(),

@@ -1,6 +1,6 @@
 use criterion::Criterion;
 use selfsame::{
-    Device, Tensor,
+    Device,
     device::kernels::{MaxPoolBackward, MaxPoolForward},
     tensor::Element,
 };
@@ -9,9 +9,9 @@ use selfsame::{
 pub fn bench(c: &mut Criterion, device: &Device) {
     let images = super::batch(device);
     let (large, small) = ([images, 112, 112, 64], [images, 56, 56, 64]);
-    let x = Tensor::from_slice(device, large, &vec![0.5; large.iter().product()]).unwrap();
-    let y = Tensor::uninit(device, Element::Real, small).unwrap();
-    let index = Tensor::uninit(device, Element::U8, small).unwrap();
+    let x = super::operand(device, Element::Real, large).unwrap();
+    let y = super::operand(device, Element::Real, small).unwrap();
+    let index = super::operand(device, Element::U8, small).unwrap();
     let forward = MaxPoolForward {
         x: x.ptr(),
         y: y.ptr(),

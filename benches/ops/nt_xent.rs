@@ -1,18 +1,18 @@
 use criterion::Criterion;
 use selfsame::{
-    Device, Tensor,
+    Device,
     device::kernels::{NtXentBackward, NtXentForward},
+    ops::nt_xent,
     tensor::Element,
 };
 
 /// SimCLR on CIFAR: 256 images, 512 views, 128 numbers each; on a GPU a batch of 4096.
 pub fn bench(c: &mut Criterion, device: &Device) {
     let (rows, d) = (if super::batch(device) > 4 { 8192 } else { 512 }, 128);
-    let values = (0..rows * d).map(|i| (i as f32).sin()).collect::<Vec<_>>();
-    let z = Tensor::from_slice(device, [rows, d], &values).unwrap();
-    let kept = selfsame::ops::nt_xent::forward(&z, 0.5).unwrap();
-    let positive = Tensor::uninit(device, Element::F32, [rows]).unwrap();
-    let dz = Tensor::uninit(device, Element::Real, [rows, d]).unwrap();
+    let z = super::operand(device, Element::Real, [rows, d]).unwrap();
+    let kept = nt_xent::forward(&z, 0.5).unwrap();
+    let positive = super::operand(device, Element::F32, [rows]).unwrap();
+    let dz = super::operand(device, Element::Real, [rows, d]).unwrap();
     let forward = NtXentForward {
         z: z.ptr(),
         inv_norm: kept.inv_norm.ptr(),
@@ -34,4 +34,12 @@ pub fn bench(c: &mut Criterion, device: &Device) {
         temperature: 0.5,
     };
     super::bench(c, device, &rows.to_string(), backward);
+    for rows in [rows / 2, rows] {
+        let z = z.rows(0, rows);
+        let name = format!("{rows} x {d}, forward and backward");
+        super::bench_op(c, device, ["nt_xent", &name], "all its kernels", || {
+            let kept = nt_xent::forward(&z, 0.5)?;
+            nt_xent::backward(&z, &kept, &kept.loss, 0.5).map(drop)
+        });
+    }
 }

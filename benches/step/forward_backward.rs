@@ -1,44 +1,21 @@
-//! `cargo bench --bench step [-- resnet18]`: whole training steps, forward and backward, in images a
-//! second; on a GPU also captured and replayed. On a CPU: what `benches/peers/resnet_step.py` does in
-//! PyTorch, at the same sizes.
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+//! Forward and backward, no optimizer: what the README compares with PyTorch on a CPU.
+use criterion::{Criterion, Throughput};
 use selfsame::{
     Device, Result, Tensor, Var,
-    device::Real,
     nn::{Architecture, Layout, Params, Pass, ResNet, Stem},
     ops,
 };
 use std::{sync::Arc, time::Duration};
 
-fn all(c: &mut Criterion) {
-    let (device, scale) = match std::env::var("SELFSAME_DEVICE").as_deref() {
-        Ok("cuda") => (Device::cuda(0, Real::Bf16).expect("a GPU"), 16),
-        _ => (Device::cpu(), 1),
-    };
-    step(
-        c,
-        &device,
-        "resnet18-cifar",
-        Architecture::ResNet18,
-        Stem::Cifar,
-        [64 * scale, 32],
-    );
-    step(
-        c,
-        &device,
-        "resnet50",
-        Architecture::ResNet50,
-        Stem::ImageNet,
-        [8 * scale, 224],
-    );
-    step(
-        c,
-        &device,
-        "tiny",
-        Architecture::Tiny,
-        Stem::Cifar,
-        [256 * scale, 32],
-    );
+pub fn bench(c: &mut Criterion, device: &Device) {
+    let (cifar, imagenet) = (Stem::Cifar, Stem::ImageNet);
+    for (name, arch, stem, size) in [
+        ("resnet18-cifar", Architecture::ResNet18, cifar, [64, 32]),
+        ("resnet50", Architecture::ResNet50, imagenet, [8, 224]),
+        ("tiny", Architecture::Tiny, cifar, [256, 32]),
+    ] {
+        step(c, device, name, arch, stem, size);
+    }
 }
 
 /// Forward, NT-Xent on the features, and backward to every parameter.
@@ -73,12 +50,4 @@ fn step(
     };
     let launch_and_wait = || launch().and_then(|()| device.synchronize()).unwrap();
     group.bench_function(name, |b| b.iter(launch_and_wait));
-    if device.arch().compute > 0 {
-        let ((), graph) = device.capture(launch).unwrap();
-        let replay_and_wait = || graph.replay().and_then(|()| device.synchronize()).unwrap();
-        group.bench_function(format!("{name}-replayed"), |b| b.iter(replay_and_wait));
-    }
 }
-
-criterion_group!(steps, all);
-criterion_main!(steps);
