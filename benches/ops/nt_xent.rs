@@ -1,7 +1,7 @@
 use criterion::Criterion;
 use selfsame::{
     Device, Tensor,
-    device::kernels::{NtXentBackward, NtXentForward},
+    device::kernels::{NtXentBackward, NtXentForward, NtXentGradient, NtXentLoss},
     tensor::Element,
 };
 
@@ -11,27 +11,60 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let values = (0..rows * d).map(|i| (i as f32).sin()).collect::<Vec<_>>();
     let z = Tensor::from_slice(device, [rows, d], &values).unwrap();
     let kept = selfsame::ops::nt_xent::forward(&z, 0.5).unwrap();
-    let positive = Tensor::uninit(device, Element::F32, [rows]).unwrap();
+    let (range, splits) = (kept.range, (rows as u32).div_ceil(kept.range));
+    let f32s = |n: usize| Tensor::uninit(device, Element::F32, [n]).unwrap();
+    let (positive, lse) = (f32s(rows), f32s(splits as usize * rows));
+    let sums = f32s(splits as usize * rows * d);
     let dz = Tensor::uninit(device, Element::Real, [rows, d]).unwrap();
+    let name = rows.to_string();
+    let (rows, d) = (rows as u32, d as u32);
     let forward = NtXentForward {
         z: z.ptr(),
         inv_norm: kept.inv_norm.ptr(),
-        lse: kept.lse.ptr(),
+        lse: lse.ptr(),
         positive: positive.ptr(),
-        rows: rows as u32,
-        d: d as u32,
+        rows,
+        d,
+        splits,
+        range,
         temperature: 0.5,
     };
-    super::bench(c, device, &rows.to_string(), forward);
+    super::bench(c, device, &name, forward);
+    let loss = NtXentLoss {
+        parts: lse.ptr(),
+        positive: positive.ptr(),
+        inv_norm: kept.inv_norm.ptr(),
+        lse: kept.lse.ptr(),
+        weight: kept.weight.ptr(),
+        loss: kept.loss.ptr(),
+        rows,
+        splits,
+        temperature: 0.5,
+    };
+    super::bench(c, device, &name, loss);
     let backward = NtXentBackward {
         z: z.ptr(),
         inv_norm: kept.inv_norm.ptr(),
         lse: kept.lse.ptr(),
-        dy: kept.loss.ptr(),
-        dz: dz.ptr(),
-        rows: rows as u32,
-        d: d as u32,
+        weight: kept.weight.ptr(),
+        sums: sums.ptr(),
+        rows,
+        d,
+        splits,
+        range,
         temperature: 0.5,
     };
-    super::bench(c, device, &rows.to_string(), backward);
+    super::bench(c, device, &name, backward);
+    let gradient = NtXentGradient {
+        z: z.ptr(),
+        inv_norm: kept.inv_norm.ptr(),
+        sums: sums.ptr(),
+        dy: kept.loss.ptr(),
+        dz: dz.ptr(),
+        rows,
+        d,
+        splits,
+        temperature: 0.5,
+    };
+    super::bench(c, device, &name, gradient);
 }
