@@ -45,3 +45,4 @@ EMULATED_VERB void mma_tile(float (&sum)[M][N][4], const u32 (&a)[M][4], const u
 }
 
 inline u32 pack_bf16(float low, float high) { return u32(to_bf16(high).bits) << 16 | to_bf16(low).bits; }
+inline float exp2_fast(float x) { return exp2f(x); }

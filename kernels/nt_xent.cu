@@ -70,11 +70,12 @@ DEVICE void add_exponentials(float& most, float& sum, float other_most, float ot
   most = larger;
 }
 
-// z (rows, d), inv_norm (rows); lse (rows): log of the sum over j != i of exp(s_ij); positive (rows):
-// s of row i and its other view. s = cosine / temperature. A block owns 32 rows and walks all columns;
-// each thread keeps a running maximum and sum for its share of them, and 16 lanes merge at the end.
+// z (rows, d), inv_norm (rows); lse (splits, rows): log of the sum of exp(s_ij) over the j != i of a range
+// of `range` columns, a multiple of 64, -INFINITY where there are none; positive (rows): s of row i and its
+// other view. s = cosine / temperature. A block owns 32 rows and walks one range; each thread keeps a
+// running maximum and sum for its share of it, and 16 lanes merge at the end.
 struct NtXentForward {
-  const real* z; const float* inv_norm; float* lse; float* positive; u32 rows, d; float temperature;
+  const real* z; const float* inv_norm; float* lse; float* positive; u32 rows, d, splits, range; float temperature;
 };
 
 KERNEL_BOUNDS(nt_xent_forward, NtXentForward, 256) {
@@ -83,8 +84,9 @@ KERNEL_BOUNDS(nt_xent_forward, NtXentForward, 256) {
   const u32 x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
   const u32 first = blockIdx.x * TILE_ROWS;
   const Normalised zhat = {p.z, p.inv_norm, p.rows, p.d};
+  const u32 begin = blockIdx.y * p.range, end = min(begin + p.range, p.rows);
   float most[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
-  for (u32 col = 0; col < p.rows; col += TILE_COLS) {
+  for (u32 col = begin; col < end; col += TILE_COLS) {
     float cosine[2][4];
     cosines(cosine, a_tile, b_tile, zhat, first, col);
 #pragma unroll
@@ -109,33 +111,43 @@ KERNEL_BOUNDS(nt_xent_forward, NtXentForward, 256) {
       add_exponentials(most[i], sum[i], other_most, other_sum);
     }
     const u32 row = first + y + i * SIDE;
-    if (x == 0 && row < p.rows) p.lse[row] = most[i] + logf(sum[i]);
+    if (x == 0 && row < p.rows) p.lse[u64(blockIdx.y) * p.rows + row] = most[i] + logf(sum[i]);
   }
 }
 
-// loss (1) = mean of lse - positive, both (rows). One block: the order of the sum is a matter of rows.
-struct NtXentLoss { const float* lse; const float* positive; float* loss; u32 rows; };
-
-KERNEL(nt_xent_loss, NtXentLoss) {
-  float sum = 0.0f;
-  for (u32 i = threadIdx.x; i < p.rows; i += blockDim.x) sum += p.lse[i] - p.positive[i];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) p.loss[0] = sum / float(p.rows);
-}
-
-// With P_ij = exp(s_ij - lse_i), P_ii = 0 and Y the positives, G = P + P' - Y - Y' and zhat = z / |z|:
-// dzhat_i = dy / (rows temperature) sum_j G_ij zhat_j, dz_i = (dzhat_i - zhat_i <zhat_i, dzhat_i>) / |z_i|,
-// where <zhat_i, dzhat_i> needs no dzhat: it is the same sum over G_ij cosine_ij.
-// z, dz (rows, d); inv_norm, lse (rows); dy (1). A block owns 32 rows x 128 of d, so that its sums stay
-// in registers; d above 128 makes the similarities once for each 128.
-struct NtXentBackward {
-  const real* z; const float* inv_norm; const float* lse; const float* dy; real* dz;
-  u32 rows, d; float temperature;
+// parts (splits, rows), positive, inv_norm (rows); lse (rows): the parts of each row as one; weight (rows) =
+// exp(1 / temperature - lse) inv_norm, which backward on tensor cores asks for (nt_xent_mma.cuh); loss (1) =
+// mean of lse - positive. One block: the order of the sum is a matter of rows.
+struct NtXentLoss {
+  const float* parts; const float* positive; const float* inv_norm; float* lse; float* weight; float* loss;
+  u32 rows, splits; float temperature;
 };
 
-// This thread's 2 x 4 of G, from its cosines; `along` += G cosine, row by row.
-DEVICE void weights(float* g_tile, float (&along)[2], const float (&cosine)[2][4], const NtXentBackward& p,
-                    u32 first, u32 col) {
+KERNEL(nt_xent_loss, NtXentLoss) {
+  float total = 0.0f;
+  for (u32 i = threadIdx.x; i < p.rows; i += blockDim.x) {
+    float most = -INFINITY, sum = 0.0f;
+    for (u32 split = 0; split < p.splits; split++) add_exponentials(most, sum, p.parts[u64(split) * p.rows + i], 1.0f);
+    const float lse = most + logf(sum);
+    p.lse[i] = lse;
+    p.weight[i] = expf(1.0f / p.temperature - lse) * p.inv_norm[i];
+    total += lse - p.positive[i];
+  }
+  total = block_sum(total);
+  if (threadIdx.x == 0) p.loss[0] = total / float(p.rows);
+}
+
+// With P_ij = exp(s_ij - lse_i), P_ii = 0 and Y the positives, G = P + P' - Y - Y' and zhat = z / |z|.
+// z (rows, d); inv_norm, lse, weight (rows); sums (splits, rows, d) f32: sum over the j of a range, as in
+// forward, of G_ij zhat_j. A block owns 32 rows x 128 of d, so that its sums stay in registers; d above 128
+// makes the similarities once for each 128.
+struct NtXentBackward {
+  const real* z; const float* inv_norm; const float* lse; const float* weight; float* sums;
+  u32 rows, d, splits, range; float temperature;
+};
+
+// This thread's 2 x 4 of G, from its cosines.
+DEVICE void weights(float* g_tile, const float (&cosine)[2][4], const NtXentBackward& p, u32 first, u32 col) {
   const u32 x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
 #pragma unroll
   for (u32 i = 0; i < 2; i++) {
@@ -149,7 +161,6 @@ DEVICE void weights(float* g_tile, float (&along)[2], const float (&cosine)[2][4
         const float s = cosine[i][j] / p.temperature;
         g = expf(s - p.lse[row]) + expf(s - p.lse[column]) - (column == other ? 2.0f : 0.0f);
       }
-      along[i] += g * cosine[i][j];
       g_tile[(y + i * SIDE) * (TILE_COLS + 1) + x + j * SIDE] = g;
     }
   }
@@ -160,14 +171,14 @@ KERNEL_BOUNDS(nt_xent_backward, NtXentBackward, 256) {
   SHARED_ARRAY(float, b_tile, TILE_COLS * PITCH);
   SHARED_ARRAY(float, g_tile, TILE_ROWS * (TILE_COLS + 1));
   const u32 x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
-  const u32 first = blockIdx.x * TILE_ROWS, depth = blockIdx.y * CHUNKS * TILE_DEPTH;
+  const u32 first = blockIdx.x * TILE_ROWS, depth = blockIdx.z * CHUNKS * TILE_DEPTH;
+  const u32 begin = blockIdx.y * p.range, end = min(begin + p.range, p.rows);
   const Normalised zhat = {p.z, p.inv_norm, p.rows, p.d};
-  float along[2] = {0.0f, 0.0f};
   float sum[CHUNKS][2][2] = {};  // rows y, y + 16 and columns x, x + 16 of each chunk
-  for (u32 col = 0; col < p.rows; col += TILE_COLS) {
+  for (u32 col = begin; col < end; col += TILE_COLS) {
     float cosine[2][4];
     cosines(cosine, a_tile, b_tile, zhat, first, col);
-    weights(g_tile, along, cosine, p, first, col);
+    weights(g_tile, cosine, p, first, col);
 #pragma unroll
     for (u32 chunk = 0; chunk < CHUNKS; chunk++) {
       if (depth + chunk * TILE_DEPTH >= p.d) break;  // the whole block leaves
@@ -184,23 +195,56 @@ KERNEL_BOUNDS(nt_xent_backward, NtXentBackward, 256) {
       __syncthreads();  // b_tile, and at last g_tile, are written anew
     }
   }
-  const float scale = p.dy[0] / (float(p.rows) * p.temperature);
 #pragma unroll
   for (u32 i = 0; i < 2; i++) {
-    for (u32 step = SIDE / 2; step > 0; step /= 2) along[i] += __shfl_xor_sync(ALL_LANES, along[i], step);
     const u32 row = first + y + i * SIDE;
     if (row >= p.rows) continue;
-    const float inv_norm = p.inv_norm[row];
 #pragma unroll
     for (u32 chunk = 0; chunk < CHUNKS; chunk++) {
 #pragma unroll
       for (u32 k = 0; k < 2; k++) {
         const u32 column = depth + chunk * TILE_DEPTH + x + k * SIDE;
-        if (column >= p.d) continue;
-        const u64 at = u64(row) * p.d + column;
-        const float unit = to_float(p.z[at]) * inv_norm;
-        p.dz[at] = to_real(scale * inv_norm * (sum[chunk][i][k] - unit * along[i]));
+        if (column < p.d) p.sums[(u64(blockIdx.y) * p.rows + row) * p.d + column] = sum[chunk][i][k];
       }
     }
   }
 }
+
+// dzhat_i = dy / (rows temperature) sums_i, added over splits in their order; dz_i = (dzhat_i - zhat_i
+// <zhat_i, dzhat_i>) / |z_i|: what is along z_i cannot change zhat_i.
+// z, dz (rows, d); inv_norm (rows); sums (splits, rows, d) f32; dy (1). A warp owns a row, and reads its
+// sums twice, the second time from the cache.
+struct NtXentGradient {
+  const real* z; const float* inv_norm; const float* sums; const float* dy; real* dz;
+  u32 rows, d, splits; float temperature;
+};
+
+KERNEL(nt_xent_gradient, NtXentGradient) {
+  const u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  if (row >= p.rows) return;  // the whole warp
+  const real* z = p.z + u64(row) * p.d;
+  const float inv_norm = p.inv_norm[row];
+  auto sum = [&](u32 c) {
+    float sum = 0.0f;
+    for (u32 split = 0; split < p.splits; split++) sum += p.sums[(u64(split) * p.rows + row) * p.d + c];
+    return sum;
+  };
+  float along = 0.0f;
+  for (u32 c = lane; c < p.d; c += WARP) along += to_float(z[c]) * inv_norm * sum(c);
+  along = warp_sum(along);
+  const float scale = p.dy[0] / (float(p.rows) * p.temperature) * inv_norm;
+  for (u32 c = lane; c < p.d; c += WARP)
+    p.dz[u64(row) * p.d + c] = to_real(scale * (sum(c) - to_float(z[c]) * inv_norm * along));
+}
+
+#ifdef REAL_BF16
+#include "nt_xent_mma.cuh"
+
+// Named by the d they have room for. Backward has a row's sums in registers: at 256, a warp has half as many.
+KERNEL_BF16(nt_xent_forward_d64, NtXentForward, MMA_THREADS) { forward_tile<2, 1>(p); }
+KERNEL_BF16(nt_xent_forward_d128, NtXentForward, MMA_THREADS) { forward_tile<2, 2>(p); }
+KERNEL_BF16(nt_xent_forward_d256, NtXentForward, MMA_THREADS) { forward_tile<1, 4>(p); }
+KERNEL_BF16(nt_xent_backward_d64, NtXentBackward, MMA_THREADS) { backward_tile<2, 1>(p); }
+KERNEL_BF16(nt_xent_backward_d128, NtXentBackward, MMA_THREADS) { backward_tile<2, 2>(p); }
+KERNEL_BF16(nt_xent_backward_d256, NtXentBackward, MMA_THREADS) { backward_tile<1, 4>(p); }
+#endif

@@ -1,7 +1,7 @@
 use criterion::Criterion;
 use selfsame::{
-    Device,
-    device::kernels::{NtXentBackward, NtXentForward},
+    Device, Tensor,
+    device::kernels::{NtXentBackward, NtXentForward, NtXentGradient, NtXentLoss},
     ops::nt_xent,
     tensor::Element,
 };
@@ -11,29 +11,12 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let (rows, d) = (if super::batch(device) > 4 { 8192 } else { 512 }, 128);
     let z = super::operand(device, Element::Real, [rows, d]).unwrap();
     let kept = nt_xent::forward(&z, 0.5).unwrap();
-    let positive = super::operand(device, Element::F32, [rows]).unwrap();
-    let dz = super::operand(device, Element::Real, [rows, d]).unwrap();
-    let forward = NtXentForward {
-        z: z.ptr(),
-        inv_norm: kept.inv_norm.ptr(),
-        lse: kept.lse.ptr(),
-        positive: positive.ptr(),
-        rows: rows as u32,
-        d: d as u32,
-        temperature: 0.5,
-    };
-    super::bench(c, device, &rows.to_string(), forward);
-    let backward = NtXentBackward {
-        z: z.ptr(),
-        inv_norm: kept.inv_norm.ptr(),
-        lse: kept.lse.ptr(),
-        dy: kept.loss.ptr(),
-        dz: dz.ptr(),
-        rows: rows as u32,
-        d: d as u32,
-        temperature: 0.5,
-    };
-    super::bench(c, device, &rows.to_string(), backward);
+    let (range, splits) = (kept.range, (rows as u32).div_ceil(kept.range));
+    let f32s = |n: usize| Tensor::uninit(device, Element::F32, [n]).unwrap();
+    let (positive, lse) = (f32s(rows), f32s(splits as usize * rows));
+    let sums = f32s(splits as usize * rows * d);
+    let dz = Tensor::uninit(device, Element::Real, [rows, d]).unwrap();
+    let name = rows.to_string();
     for rows in [rows / 2, rows] {
         let z = z.rows(0, rows);
         let name = format!("{rows} x {d}, forward and backward");
@@ -42,4 +25,54 @@ pub fn bench(c: &mut Criterion, device: &Device) {
             nt_xent::backward(&z, &kept, &kept.loss, 0.5).map(drop)
         });
     }
+    let (rows, d) = (rows as u32, d as u32);
+    let forward = NtXentForward {
+        z: z.ptr(),
+        inv_norm: kept.inv_norm.ptr(),
+        lse: lse.ptr(),
+        positive: positive.ptr(),
+        rows,
+        d,
+        splits,
+        range,
+        temperature: 0.5,
+    };
+    super::bench(c, device, &name, forward);
+    let loss = NtXentLoss {
+        parts: lse.ptr(),
+        positive: positive.ptr(),
+        inv_norm: kept.inv_norm.ptr(),
+        lse: kept.lse.ptr(),
+        weight: kept.weight.ptr(),
+        loss: kept.loss.ptr(),
+        rows,
+        splits,
+        temperature: 0.5,
+    };
+    super::bench(c, device, &name, loss);
+    let backward = NtXentBackward {
+        z: z.ptr(),
+        inv_norm: kept.inv_norm.ptr(),
+        lse: kept.lse.ptr(),
+        weight: kept.weight.ptr(),
+        sums: sums.ptr(),
+        rows,
+        d,
+        splits,
+        range,
+        temperature: 0.5,
+    };
+    super::bench(c, device, &name, backward);
+    let gradient = NtXentGradient {
+        z: z.ptr(),
+        inv_norm: kept.inv_norm.ptr(),
+        sums: sums.ptr(),
+        dy: kept.loss.ptr(),
+        dz: dz.ptr(),
+        rows,
+        d,
+        splits,
+        temperature: 0.5,
+    };
+    super::bench(c, device, &name, gradient);
 }
