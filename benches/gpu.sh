@@ -6,7 +6,7 @@
 #                                among them, and writes benches/results/DATE-GPU.txt
 #   benches/gpu.sh part NAME     one of them: device tests ceilings kernels steps torch conv nt-xent
 #                                determinism trace summary
-#   benches/gpu.sh cifar IMAGES [FLAGS OF TRAIN]
+#   benches/gpu.sh cifar IMAGES [FLAGS OF TRAIN, e.g. --set schedule.epochs=400]
 #                                SimCLR on CIFAR-10, 200 epochs, then kNN. IMAGES: a folder or a tar file of
 #                                train/CLASS/*.jpg and test/CLASS/*.jpg. It stops after TRAIN_TIME (510s);
 #                                called again, it goes on.
@@ -135,28 +135,13 @@ part_torch() {
 }
 
 part_conv() {
-  echo "cuDNN at the same convolutions, 20 launches as one graph; then both side by side."
-  python3 benches/peers/gpu_conv.py --device "$SELFSAME_DEVICE" | tee "$kit/parts/cudnn.txt"
-  join kernels cudnn
+  echo "cuDNN at the same convolutions, 20 launches as one graph."
+  python3 benches/peers/gpu_conv.py --device "$SELFSAME_DEVICE"
 }
 
 part_nt-xent() {
-  echo "NT-Xent, forward and backward, in PyTorch; then both side by side."
-  python3 benches/peers/gpu_nt_xent.py --device "$SELFSAME_DEVICE" | tee "$kit/parts/torch-nt-xent.txt"
-  join kernels torch-nt-xent
-}
-
-# Table $1, ours, beside table $2.
-join() {
-  local table
-  echo
-  for table in "$1" "$2"; do
-    if [ ! -s "$kit/parts/$table.txt" ]; then
-      echo "(nothing to compare: no table of $table; run that part first)"
-      return 1
-    fi
-  done
-  python3 benches/gpu/compare.py "$kit/parts/$1.txt" "$kit/parts/$2.txt"
+  echo "NT-Xent, forward and backward, in PyTorch."
+  python3 benches/peers/gpu_nt_xent.py --device "$SELFSAME_DEVICE"
 }
 
 part_determinism() {
@@ -170,7 +155,13 @@ part_determinism() {
   sha256sum "$kit"/runs/[123]/checkpoints/*/*.safetensors
   local hashes
   hashes=$(sha256sum "$kit"/runs/[123]/checkpoints/*/*.safetensors | cut -d ' ' -f 1 | sort | uniq -c)
-  if [ "$(echo "$hashes" | awk '{ print $1 }')" = 3 ]; then echo "equal, bit for bit"; else echo "NOT EQUAL"; fi
+  local failed=0
+  if [ "$(echo "$hashes" | awk '{ print $1 }')" = 3 ]; then
+    echo "equal, bit for bit"
+  else
+    echo "NOT EQUAL"
+    failed=1
+  fi
   echo
   echo "The loss of 200 steps of a small network, against the CPU's, made where this kit was packed."
   local precision
@@ -178,7 +169,8 @@ part_determinism() {
     "$kit/selfsame" "${curve[@]}" --device "$SELFSAME_DEVICE" --precision "$precision" \
       --out "$kit/runs/$precision" >"$kit/runs-$precision.log" 2>&1 || cat "$kit/runs-$precision.log"
   done
-  python3 benches/gpu/curves.py "$kit/cpu.jsonl" "$kit"/runs/{f32,bf16}/metrics.jsonl
+  python3 benches/gpu/curves.py "$kit/cpu.jsonl" "$kit"/runs/{f32,bf16}/metrics.jsonl || failed=1
+  return "$failed"
 }
 
 part_trace() {
@@ -186,9 +178,26 @@ part_trace() {
   "$kit/bench-step" --trace
 }
 
+# Ours from part $1 beside theirs from part $2.
+join() {
+  local table
+  echo
+  for table in "$1" "$2"; do
+    if [ ! -s "$kit/parts/$table.txt" ]; then
+      echo "(nothing to compare: no table of $table)"
+      return 1
+    fi
+  done
+  python3 benches/gpu/compare.py "$kit/parts/$1.txt" "$kit/parts/$2.txt"
+}
+
 part_summary() {
-  echo "Whole supervised steps: the quickest of ours and the quickest of PyTorch's."
-  join steps torch
+  echo "Ours beside theirs: convolutions and cuDNN, NT-Xent, whole supervised steps; of a step the quickest"
+  echo "of ours and the quickest of PyTorch's."
+  local failed=0 theirs
+  for theirs in conv nt-xent; do join kernels "$theirs" || failed=1; done
+  join steps torch || failed=1
+  return "$failed"
 }
 
 # --- all of them
@@ -229,8 +238,10 @@ run() {
   unpack
   rm -f "$kit"/parts/*
   mkdir -p benches/results
-  local card
-  card=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr -cs 'A-Za-z0-9\n' '-')
+  local card=$SELFSAME_DEVICE
+  if [ "$card" = cuda ]; then
+    card=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr -cs 'A-Za-z0-9\n' '-')
+  fi
   report 2>&1 | tee "benches/results/$(date -u +%Y-%m-%d)-$card.txt"
 }
 
