@@ -10,8 +10,10 @@ use selfsame::{
 };
 use std::sync::Arc;
 
-/// The loss, and the gradient of every parameter, by name.
-fn step(device: &Device) -> Result<(f32, Vec<(String, Vec<f32>)>)> {
+type Named = Vec<(String, Vec<f32>)>;
+
+/// The loss, and the gradient of every parameter.
+fn step(device: &Device) -> Result<(f32, Named)> {
     const SIDE: usize = 32;
     const IMAGES: usize = 8;
     let mut layout = Layout::default();

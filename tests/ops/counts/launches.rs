@@ -118,9 +118,12 @@ fn losses(device: &Device) -> Result<()> {
     both_ways(device, &[&[64, 128]], |tape, v| {
         ops::l2_normalize(tape, &v[0])
     })?;
-    both_ways(device, &[&[128, 128]], |tape, v| {
-        ops::nt_xent(tape, &v[0], 0.1)
-    })
+    for d in [64, 128, 256] {
+        both_ways(device, &[&[128, d]], |tape, v| {
+            ops::nt_xent(tape, &v[0], 0.1)
+        })?;
+    }
+    Ok(())
 }
 
 /// The beginning of a network for large images.
