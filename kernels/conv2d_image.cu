@@ -26,35 +26,36 @@ KERNEL(conv2d_image_fold, Conv2dImageFold) {
   }
 }
 
+// A weight (k, r, s, c), and folded (k, folded_r, folded_s, folded).
+struct FoldedWeight { u32 k, r, s, c, f, shift, folded_r, folded_s, folded; };
+
 // weight (k, r, s, c), y (k, folded_r, folded_s, folded), both real. One thread an element of y.
-struct Conv2dImageFoldWeight {
-  const real* weight; real* y; u32 k, r, s, c, f, shift, folded_r, folded_s, folded;
-};
+struct Conv2dImageFoldWeight { const real* weight; real* y; FoldedWeight g; };
 
 KERNEL(conv2d_image_fold_weight, Conv2dImageFoldWeight) {
-  const u64 n = u64(p.k) * p.folded_r * p.folded_s * p.folded;
+  const FoldedWeight& g = p.g;
+  const u64 n = u64(g.k) * g.folded_r * g.folded_s * g.folded;
   for (u64 i = thread_index(); i < n; i += thread_count()) {
-    const u32 d = u32(i % p.folded), tap = u32(i / p.folded % (p.folded_r * p.folded_s));
-    const u64 k = i / p.folded / (p.folded_r * p.folded_s);
-    const u32 r = tap / p.folded_s * p.f + d / p.c / p.f - p.shift;  // wraps below 0
-    const u32 s = tap % p.folded_s * p.f + d / p.c % p.f - p.shift;
-    const bool inside = d < p.f * p.f * p.c && r < p.r && s < p.s;
-    p.y[i] = inside ? p.weight[((k * p.r + r) * p.s + s) * p.c + d % p.c] : to_real(0.0f);
+    const u32 d = u32(i % g.folded), tap = u32(i / g.folded % (g.folded_r * g.folded_s));
+    const u64 k = i / g.folded / (g.folded_r * g.folded_s);
+    const u32 r = tap / g.folded_s * g.f + d / g.c / g.f - g.shift;  // wraps below 0
+    const u32 s = tap % g.folded_s * g.f + d / g.c % g.f - g.shift;
+    const bool inside = d < g.f * g.f * g.c && r < g.r && s < g.s;
+    p.y[i] = inside ? p.weight[((k * g.r + r) * g.s + s) * g.c + d % g.c] : to_real(0.0f);
   }
 }
 
 // dfolded (k, folded_r, folded_s, folded), dweight (k, r, s, c), both f32: the gradient of the weight from
 // that of the folded one. One thread an element of dweight.
-struct Conv2dImageUnfoldGradient {
-  const float* dfolded; float* dweight; u32 k, r, s, c, f, shift, folded_r, folded_s, folded;
-};
+struct Conv2dImageUnfoldGradient { const float* dfolded; float* dweight; FoldedWeight g; };
 
 KERNEL(conv2d_image_unfold_gradient, Conv2dImageUnfoldGradient) {
-  const u64 n = u64(p.k) * p.r * p.s * p.c;
+  const FoldedWeight& g = p.g;
+  const u64 n = u64(g.k) * g.r * g.s * g.c;
   for (u64 i = thread_index(); i < n; i += thread_count()) {
-    const u32 channel = u32(i % p.c), s = u32(i / p.c % p.s) + p.shift, r = u32(i / p.c / p.s % p.r) + p.shift;
-    const u64 k = i / p.c / p.s / p.r;
-    const u32 d = (r % p.f * p.f + s % p.f) * p.c + channel;
-    p.dweight[i] = p.dfolded[((k * p.folded_r + r / p.f) * p.folded_s + s / p.f) * p.folded + d];
+    const u32 channel = u32(i % g.c), s = u32(i / g.c % g.s) + g.shift, r = u32(i / g.c / g.s % g.r) + g.shift;
+    const u64 k = i / g.c / g.s / g.r;
+    const u32 d = (r % g.f * g.f + s % g.f) * g.c + channel;
+    p.dweight[i] = p.dfolded[((k * g.folded_r + r / g.f) * g.folded_s + s / g.f) * g.folded + d];
   }
 }

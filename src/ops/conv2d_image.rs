@@ -10,7 +10,9 @@ use crate::{
     Result, Tape, Tensor, Var,
     device::{
         Arch, Grid, Host, Kernel, Real,
-        kernels::{Conv2dImageFold, Conv2dImageFoldWeight, Conv2dImageUnfoldGradient, Window},
+        kernels::{
+            Conv2dImageFold, Conv2dImageFoldWeight, Conv2dImageUnfoldGradient, FoldedWeight, Window,
+        },
     },
     tensor::Element,
 };
@@ -97,14 +99,9 @@ impl Fold {
         Ok(y)
     }
 
-    /// y (n, p, q, k) of a folded image.
-    pub fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<(Tensor, Option<Partial>)> {
+    fn weight(&self) -> FoldedWeight {
         let (g, t) = (&self.g, &self.folded);
-        let shape = [t.k, t.r, t.s, t.c].map(|d| d as usize);
-        let folded = Tensor::uninit(x.device(), Element::Real, shape)?;
-        x.device().launch(Conv2dImageFoldWeight {
-            weight: weight.ptr(),
-            y: folded.ptr(),
+        FoldedWeight {
             k: g.k,
             r: g.r,
             s: g.s,
@@ -114,28 +111,32 @@ impl Fold {
             folded_r: t.r,
             folded_s: t.s,
             folded: t.c,
+        }
+    }
+
+    /// y (n, p, q, k) of a folded image.
+    pub fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<(Tensor, Option<Partial>)> {
+        let t = &self.folded;
+        let shape = [t.k, t.r, t.s, t.c].map(|d| d as usize);
+        let folded = Tensor::uninit(x.device(), Element::Real, shape)?;
+        x.device().launch(Conv2dImageFoldWeight {
+            weight: weight.ptr(),
+            y: folded.ptr(),
+            g: self.weight(),
         })?;
         conv2d::forward_of(x, &folded, self.folded)
     }
 
     /// d weight (k, r, s, c), f32.
     pub fn weight_gradient(&self, dy: &Tensor, x: &Tensor) -> Result<Tensor> {
-        let (g, t) = (&self.g, &self.folded);
+        let g = &self.g;
         let folded = conv2d::weight_gradient_of(dy, x, self.folded)?;
         let shape = [g.k, g.r, g.s, g.c].map(|d| d as usize);
         let dw = Tensor::uninit(dy.device(), Element::F32, shape)?;
         dy.device().launch(Conv2dImageUnfoldGradient {
             dfolded: folded.ptr(),
             dweight: dw.ptr(),
-            k: g.k,
-            r: g.r,
-            s: g.s,
-            c: g.c,
-            f: g.stride,
-            shift: self.shift,
-            folded_r: t.r,
-            folded_s: t.s,
-            folded: t.c,
+            g: self.weight(),
         })?;
         Ok(dw)
     }
@@ -178,20 +179,22 @@ impl Kernel for Conv2dImageFold {
 
 impl Kernel for Conv2dImageFoldWeight {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.k as u64 * (self.folded_r * self.folded_s * self.folded) as u64)
+        Grid::elements(self.g.k as u64 * (self.g.folded_r * self.g.folded_s * self.g.folded) as u64)
     }
     fn bytes(&self, real: Real) -> u64 {
-        let folded = self.folded_r * self.folded_s * self.folded;
-        real.bytes() * self.k as u64 * (self.r * self.s * self.c + folded) as u64
+        let folded = self.g.folded_r * self.g.folded_s * self.g.folded;
+        real.bytes() * self.g.k as u64 * (self.g.r * self.g.s * self.g.c + folded) as u64
     }
     fn on_cpu(&self, memory: &Host) {
-        let [k, r, s, c, f] = [self.k, self.r, self.s, self.c, self.f].map(|d| d as usize);
-        let [fr, fs, folded] = [self.folded_r, self.folded_s, self.folded].map(|d| d as usize);
+        let [k, r, s, c, f] =
+            [self.g.k, self.g.r, self.g.s, self.g.c, self.g.f].map(|d| d as usize);
+        let [fr, fs, folded] =
+            [self.g.folded_r, self.g.folded_s, self.g.folded].map(|d| d as usize);
         let weight = memory.read::<f32>(self.weight, k * r * s * c);
         let y = memory.write::<f32>(self.y, k * fr * fs * folded);
         fill(y, folded, |outer, d| {
             let (tap, k) = (outer % (fr * fs), outer / (fr * fs));
-            let above = |tap: usize, d: usize| (tap * f + d).checked_sub(self.shift as usize);
+            let above = |tap: usize, d: usize| (tap * f + d).checked_sub(self.g.shift as usize);
             match (above(tap / fs, d / c / f), above(tap % fs, d / c % f)) {
                 (Some(i), Some(j)) if d < f * f * c && i < r && j < s => {
                     weight[((k * r + i) * s + j) * c + d % c]
@@ -204,18 +207,20 @@ impl Kernel for Conv2dImageFoldWeight {
 
 impl Kernel for Conv2dImageUnfoldGradient {
     fn grid(&self, _: Arch) -> Grid {
-        Grid::elements(self.k as u64 * (self.r * self.s * self.c) as u64)
+        Grid::elements(self.g.k as u64 * (self.g.r * self.g.s * self.g.c) as u64)
     }
     fn bytes(&self, _: Real) -> u64 {
-        8 * self.k as u64 * (self.r * self.s * self.c) as u64
+        8 * self.g.k as u64 * (self.g.r * self.g.s * self.g.c) as u64
     }
     fn on_cpu(&self, memory: &Host) {
-        let [k, r, s, c, f] = [self.k, self.r, self.s, self.c, self.f].map(|d| d as usize);
-        let [fr, fs, folded] = [self.folded_r, self.folded_s, self.folded].map(|d| d as usize);
+        let [k, r, s, c, f] =
+            [self.g.k, self.g.r, self.g.s, self.g.c, self.g.f].map(|d| d as usize);
+        let [fr, fs, folded] =
+            [self.g.folded_r, self.g.folded_s, self.g.folded].map(|d| d as usize);
         let dfolded = memory.read::<f32>(self.dfolded, k * fr * fs * folded);
         let dweight = memory.write::<f32>(self.dweight, k * r * s * c);
         fill(dweight, c, |outer, channel| {
-            let shift = self.shift as usize;
+            let shift = self.g.shift as usize;
             let (i, j) = (outer / s % r + shift, outer % s + shift);
             let d = (i % f * f + j % f) * c + channel;
             dfolded[((outer / s / r * fr + i / f) * fs + j / f) * folded + d]
