@@ -4,6 +4,7 @@
 
 // What a stream of draws is for; the numbers are those of `Purpose` in src/random.rs.
 constexpr u32 PURPOSE_COLOR = 4;
+constexpr u32 PURPOSE_NEGATIVES = 7;
 
 // A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.
 struct Draws {
@@ -12,6 +13,13 @@ struct Draws {
 
 DEVICE Draws draws_new(u64 seed, u32 purpose, u32 epoch, u32 sample, u32 view) {
   return {{u32(seed), u32(seed >> 32)}, {0, sample, epoch, view << 16 | purpose}, {}, 4};
+}
+
+// The same stream from draw 4 `block` on.
+DEVICE Draws draws_from_block(Draws d, u32 block) {
+  d.counter[0] = block;
+  d.used = 4;
+  return d;
 }
 
 // Ten rounds on the counter, into the block.

@@ -31,6 +31,8 @@ pub enum Purpose {
     Color = 4,
     Synthetic = 5,
     Split = 6,
+    Negatives = 7,
+    Bank = 8,
 }
 
 /// A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.
@@ -50,6 +52,12 @@ impl Draws {
             block: [0; 4],
             used: 4,
         }
+    }
+
+    /// The same stream from draw 4 `block` on.
+    pub fn from_block(mut self, block: u32) -> Draws {
+        (self.counter[0], self.used) = (block, 4);
+        self
     }
 
     pub fn bits(&mut self) -> u32 {
@@ -99,5 +107,15 @@ mod tests {
             philox([u32::MAX; 4], [u32::MAX; 2]),
             [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]
         );
+    }
+
+    #[test]
+    fn a_stream_may_be_entered_at_any_block() {
+        let new = || Draws::new(5, Purpose::Init, 1, 2, 3);
+        let mut whole = new();
+        let all: Vec<u32> = (0..12).map(|_| whole.bits()).collect();
+        let mut later = new().from_block(2);
+        let rest: Vec<u32> = (0..4).map(|_| later.bits()).collect();
+        assert_eq!(rest, all[8..]);
     }
 }

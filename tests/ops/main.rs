@@ -6,6 +6,8 @@ mod augment_blur;
 mod augment_color;
 mod augment_crop;
 mod augment_draw;
+mod bank_nce;
+mod bank_update;
 mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
@@ -17,6 +19,7 @@ mod copy;
 #[cfg(emulated_kernels)]
 mod counts;
 mod cross_entropy;
+mod draw_negatives;
 mod ema;
 mod global_average_pool;
 mod l2_normalize;

@@ -6,7 +6,9 @@ use selfsame::{
     ops::{
         self,
         augment::{self, Recipe},
-        augment_crop, batch_norm,
+        augment_crop,
+        bank_nce::{Candidates, Form},
+        batch_norm,
         batch_norm::Mode,
         conv2d::Stride,
         copy, ema,
@@ -126,6 +128,27 @@ fn losses(device: &Device) -> Result<()> {
     Ok(())
 }
 
+/// A memory bank of so many images that few of them are met twice.
+fn banks(device: &Device) -> Result<()> {
+    const IMAGES: usize = 20_000;
+    let bank = ops::bank_first(device, IMAGES, 128, 1)?;
+    let step = Tensor::from_u32(device, [1], &[1])?;
+    let among = Candidates {
+        bank: bank.clone(),
+        positives: Tensor::from_u32(device, [6], &[3, 1, 4, 15, 9, 2])?,
+        negatives: ops::draw_negatives(1, &step, [6, 600], IMAGES)?,
+    };
+    // Known, as it is in all steps but the first.
+    let constant = Tensor::from_f32(device, [1], &[3e4])?;
+    for form in [Form::Softmax, Form::Nce { constant }] {
+        both_ways(device, &[&[6, 128]], |tape, v| {
+            ops::bank_nce(tape, &v[0], &among, &form, 0.5)
+        })?;
+    }
+    let v = Tensor::from_slice(device, [6, 128], &noise(1, 6 * 128))?;
+    ops::bank_update(&bank, &v, &among.positives, 0.5)
+}
+
 /// The beginning of a network for large images.
 fn stem(device: &Device) -> Result<()> {
     let stride = Stride {
@@ -198,6 +221,7 @@ pub fn launch_all(real: Real, compute: u32) -> Vec<Count> {
         products,
         stem,
         losses,
+        banks,
         images,
         parameters,
     ] {
