@@ -3,6 +3,7 @@ mod data {
     mod crops;
     mod formats;
     mod loader;
+    mod permutations;
     mod real;
     mod samples;
     mod sources;

@@ -11,6 +11,7 @@ mod evaluation;
 mod image;
 mod loader;
 mod ordered;
+pub mod permutations;
 mod resident;
 pub mod sampler;
 mod source;
