@@ -1,10 +1,12 @@
 //! What a frozen encoder is worth: its features, judged by their neighbours and by a linear classifier.
+mod collapse;
 mod features;
 mod knn;
 mod linear;
 mod recipe;
 mod subset;
 
+pub use collapse::{Collapse, Family, is_at_chance};
 pub use features::{Embedded, Encoder, Input, embedded};
 pub use knn::{NeighboursPlan, knn, knn_by_each};
 pub use linear::{HeadInit, LinearOutcome, LinearPlan, RateDecay, Scaling, linear};
