@@ -138,18 +138,90 @@ fn eval_says_how_good_the_features_are() {
         serde_json::from_str(&succeeds(folder, line)).unwrap()
     };
     let knn = json(&format!("eval knn {images}"));
+    assert_eq!((&knn["images"], &knn["bank"]), (&60.into(), &200.into()));
+    let [only] = &knn["results"].as_array().unwrap()[..] else {
+        panic!("{knn}")
+    };
     assert_eq!(
-        (&knn["images"], &knn["bank"], &knn["k"]),
-        (&60.into(), &200.into(), &200.into())
+        (&only["k"], &only["temperature"]),
+        (&200.into(), &0.1.into())
     );
     assert!(
-        (0.0..=100.0).contains(&knn["top1"].as_f64().unwrap()),
+        (0.0..=100.0).contains(&only["top1"].as_f64().unwrap()),
         "{knn}"
     );
-    assert!(knn["top1"].as_f64() <= knn["top5"].as_f64());
+    assert!(only["top1"].as_f64() <= only["top5"].as_f64());
+
     let linear = json(&format!("eval linear {images} --epochs 3 --lr 0.1,1"));
     assert_eq!(linear["tried"].as_array().unwrap().len(), 2);
     assert_eq!(linear["images"], 60);
+}
+
+/// Every k with every temperature, as if each had been asked for alone; what is more than the bank is
+/// the bank.
+#[test]
+fn eval_knn_tries_every_combination_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights_in(folder);
+    let images =
+        "--weights w.safetensors --device cpu --train synthetic:100:32 --val synthetic-val:60:32";
+    let results = |more: &str| -> Vec<serde_json::Value> {
+        let text = succeeds(folder, &format!("eval knn {images} --json {more}"));
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["results"].as_array().unwrap().clone()
+    };
+    let all = results("--k 5,20,200,300 --temperature 0.07,0.5");
+    assert_eq!(all.len(), 6); // 200 and 300 are both the bank's 100
+    for (place, one) in [
+        "5 --temperature 0.07",
+        "5 --temperature 0.5",
+        "20 --temperature 0.07",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(results(&format!("--k {one}")), all[place..=place]);
+    }
+    assert_eq!(all[5]["k"], 100);
+    let table = succeeds(folder, &format!("eval knn {images} --k 5,20"));
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.contains("top-1 %") && table.contains("top-5 %"));
+}
+
+#[test]
+fn eval_linear_follows_a_papers_recipe_and_says_what_to_doubt() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights_in(folder);
+    let images =
+        "--weights w.safetensors --device cpu --train synthetic:100:32 --val synthetic-val:60:32";
+    let run = |more: &str| {
+        let line = format!("eval linear {images} --json --epochs 3 {more}");
+        let output = selfsame(folder, &line);
+        let error = text(&output.stderr);
+        assert!(output.status.success(), "{error}");
+        let json: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+        (json, error)
+    };
+    let (moco, said) = run("--recipe moco");
+    assert_eq!(moco["lr"], 30.0);
+    assert!(said.contains("warning[recipe]: moco: rate 30"), "{said}");
+    assert_eq!(moco["tried"].as_array().unwrap().len(), 0);
+    let (moco, said) = run("--recipe moco --lr 0.1");
+    assert_eq!(
+        (&moco["lr"], said.contains("warning")),
+        (&0.1.into(), false)
+    );
+    let (simclr, _) = run("--recipe simclr");
+    assert_eq!(simclr["batch"], 100); // all there are
+    let (lightly, _) = run("--recipe lightly --batch 64 --labels-fraction 0.8");
+    assert_eq!(
+        (&lightly["bank"], &lightly["lr"]),
+        (&80.into(), &0.025.into())
+    );
+    let refused = fails(folder, &format!("eval linear {images} --recipe mocov4"), 2);
+    assert!(refused.contains("there are search, moco"), "{refused}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The judges of an encoder: neighbours against a brute-force f64 reference, the linear probe on data
 //! whose answer is known.
 use proptest::prelude::*;
-use selfsame::evaluate::{Features, LinearPlan, NeighboursPlan, knn, l2_normalized, linear};
+use selfsame::evaluate::{
+    Features, LinearPlan, NeighboursPlan, Recipe, knn, knn_by_each, l2_normalized, linear,
+};
 use selfsame::random::{Draws, Purpose};
 
 /// A bank, queries and k, with labels below `CLASSES`.
@@ -92,6 +94,10 @@ proptest! {
         prop_assert_eq!(all.images, n);
         prop_assert!((all.top1 - top1 / n as f64).abs() < 1e-9);
         prop_assert!((all.top5 - top5 / n as f64).abs() < 1e-9);
+        let plans = [plan, NeighboursPlan { k: case.k.div_ceil(2), temperature: 2.0 * temperature }];
+        let queries = Features::new(&case.queries, &case.query_labels, case.dim);
+        let alone = plans.map(|plan| knn(bank, queries, CLASSES, plan));
+        prop_assert_eq!(knn_by_each(bank, queries, CLASSES, &plans), alone);
     }
 }
 
@@ -264,4 +270,28 @@ fn the_probe_counts_its_epochs() {
     });
     let all: Vec<(u32, u32)> = (1..=6).map(|done| (done, 6)).collect();
     assert_eq!(*seen.borrow(), all);
+}
+
+/// The papers' take features as they are, so these are of one scale. One rate: nothing is held out.
+#[test]
+fn every_recipe_separates_what_is_separable() {
+    let even = |seed| {
+        let (mut values, labels) = clouds(600, 6, 0.2, seed);
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = (*value - 3.0) / 10f32.powi(i as i32 % 12 - 6); // as before `clouds` scaled them
+        }
+        (values, labels)
+    };
+    let ((train, train_labels), (val, val_labels)) = (even(1), even(2));
+    let (train, val) = (
+        Features::new(&train, &train_labels, 12),
+        Features::new(&val, &val_labels, 12),
+    );
+    for (name, recipe) in Recipe::ALL {
+        let mut plan = recipe.plan(train.len(), Some(64));
+        plan.epochs = 20;
+        let outcome = linear(train, val, 6, &plan, &|_, _| {});
+        assert!(outcome.score.top1 > 95.0, "{name}: {outcome:?}");
+        assert_eq!(outcome.tried.is_empty(), recipe != Recipe::Search, "{name}");
+    }
 }

@@ -299,3 +299,45 @@ fn networks_have_torchvisions_sizes() {
     );
     assert_eq!(count(Architecture::ResNet50, Stem::ImageNet, 2).1, 4096);
 }
+
+/// What a network gives on its way: as many maps as torchvision has layers, of its sizes, and features that
+/// are those of `forward`, though its stem's pool is then another kernel.
+#[test]
+fn the_stages_end_in_the_same_features() {
+    let device = Device::cpu();
+    for (arch, stem, size, sides) in [
+        (
+            Architecture::ResNet18,
+            Stem::Cifar,
+            16,
+            vec![16, 16, 8, 4, 2],
+        ),
+        (
+            Architecture::ResNet18,
+            Stem::ImageNet,
+            64,
+            vec![32, 16, 8, 4, 2],
+        ),
+        (Architecture::Tiny, Stem::Cifar, 16, vec![8, 8, 4, 2]),
+    ] {
+        let mut layout = Layout::default();
+        let network = ResNet::new(&mut layout, arch, stem, 1);
+        let params = Params::new(&device, &Arc::new(layout), 3).unwrap();
+        let x = Var::constant(images(&device, 2, size));
+        for pass in [Pass::evaluate, Pass::constant] {
+            let features = network.forward(&mut pass(&params), &x).unwrap();
+            let stages = network.forward_stages(&mut pass(&params), &x).unwrap();
+            let names = network.stage_names();
+            assert_eq!(names.len(), stages.len());
+            assert_eq!((&names[0][..], &names[1][..]), ("conv1", "layer1"));
+            let (last, maps) = stages.split_last().unwrap();
+            for (map, side) in maps.iter().zip(&sides) {
+                assert_eq!(map.value.dims()[..3], [2, *side, *side]);
+            }
+            let [wanted, got] = [&features, last].map(|var| var.value.to_vec().unwrap());
+            for (wanted, got) in wanted.iter().zip(&got) {
+                assert!((wanted - got).abs() <= 1e-5 * wanted.abs().max(1.0));
+            }
+        }
+    }
+}

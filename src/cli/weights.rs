@@ -26,6 +26,13 @@ pub struct EncoderArgs {
     /// A run's folder, one of its checkpoints, or a .safetensors file (ours, torchvision's, timm's)
     #[arg(long, value_name = "RUN|FILE")]
     pub weights: PathBuf,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// How images are looked at, and on what.
+#[derive(Args, Clone, Debug)]
+pub struct MachineArgs {
     /// Pixels a side [default: what the weights were trained at; 224, or 32 for a CIFAR stem]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(8..=1024))]
     pub image_size: Option<u32>,
@@ -38,10 +45,20 @@ pub struct EncoderArgs {
 }
 
 impl EncoderArgs {
-    /// On the device named, in f32: evaluation is no place to save bits.
     pub fn load(&self) -> Result<Loaded> {
+        self.machine.load(&self.weights)
+    }
+
+    pub fn workers(&self) -> usize {
+        self.machine.workers()
+    }
+}
+
+impl MachineArgs {
+    /// On the device named, in f32: evaluation is no place to save bits.
+    pub fn load(&self, weights: &Path) -> Result<Loaded> {
         let device = device::open(&self.device, Precision::F32)?;
-        let mut loaded = load(&self.weights, &device)?;
+        let mut loaded = load(weights, &device)?;
         loaded.input.size = self.image_size.unwrap_or(loaded.input.size);
         Ok(loaded)
     }

@@ -15,6 +15,8 @@ pub struct Dataset {
     sources: Vec<Part>,
     len: usize,
     classes: Vec<String>,
+    /// Of all images the sources hold, those that are in; `None` for all.
+    chosen: Option<Vec<u32>>,
 }
 
 /// A source, the number of its first image, and its classes' numbers among all classes.
@@ -70,7 +72,19 @@ impl Dataset {
             sources,
             len,
             classes,
+            chosen: None,
         })
+    }
+
+    /// The images `chosen` alone, numbered anew in that order; the classes stay.
+    pub fn only(mut self, chosen: &[u32]) -> Dataset {
+        let last = chosen.iter().copied().max();
+        assert!(last.is_none_or(|last| (last as usize) < self.len));
+        let known = self.chosen.take();
+        let place = |&image: &u32| known.as_ref().map_or(image, |known| known[image as usize]);
+        self.len = chosen.len();
+        self.chosen = Some(chosen.iter().map(place).collect());
+        self
     }
 
     pub fn len(&self) -> usize {
@@ -149,6 +163,10 @@ impl Dataset {
 
     fn find(&self, index: usize) -> (&Part, usize) {
         assert!(index < self.len, "image {index} of {}", self.len);
+        let index = match &self.chosen {
+            None => index,
+            Some(chosen) => chosen[index] as usize,
+        };
         let after = self.sources.partition_point(|part| part.start <= index);
         let part = &self.sources[after - 1];
         (part, index - part.start)

@@ -28,24 +28,42 @@ const BANK: usize = 4096; // rows at a time: 64 x 4096 similarities are 1 MiB, a
 /// `classes`. Among equal similarities the earlier row of the bank is nearer, among equal sums of votes
 /// the smaller class wins, and a class without a vote is not predicted at all.
 pub fn knn(bank: Features, queries: Features, classes: usize, plan: NeighboursPlan) -> Score {
+    knn_by_each(bank, queries, classes, &[plan])[0]
+}
+
+/// The same under each of `plans`: the neighbours are looked for once.
+pub fn knn_by_each(
+    bank: Features,
+    queries: Features,
+    classes: usize,
+    plans: &[NeighboursPlan],
+) -> Vec<Score> {
     assert_eq!(bank.dim, queries.dim, "knn: features of two lengths");
-    assert!(!bank.is_empty() && plan.k > 0, "knn: nobody votes");
+    let voters = plans.iter().all(|plan| plan.k > 0);
+    assert!(!bank.is_empty() && voters, "knn: nobody votes");
     let dim = bank.dim;
+    let most = plans.iter().map(|plan| plan.k).max().unwrap_or(1);
     let bank_rows = l2_normalized(bank.values, dim);
     let query_rows = l2_normalized(queries.values, dim);
-    let vote = |(found, &label): (Vec<Neighbour>, &u32)| {
-        let votes = votes(&found, bank.labels, classes, plan.temperature);
-        rank(&votes, label as usize).filter(|_| votes[label as usize] > 0.0)
+    let vote = |(found, &label): (Vec<Neighbour>, &u32)| -> Vec<Option<usize>> {
+        let by_plan = plans.iter().map(|plan| {
+            let voters = &found[..plan.k.min(found.len())]; // the nearest stand first
+            let votes = votes(voters, bank.labels, classes, plan.temperature);
+            rank(&votes, label as usize).filter(|_| votes[label as usize] > 0.0)
+        });
+        by_plan.collect()
     };
-    let ranks: Vec<Option<usize>> = query_rows
+    let ranks: Vec<Vec<Option<usize>>> = query_rows
         .par_chunks(QUERIES * dim)
         .zip(queries.labels.par_chunks(QUERIES))
         .flat_map_iter(|(rows, labels)| {
-            let found = nearest(&bank_rows, rows, dim, plan.k);
+            let found = nearest(&bank_rows, rows, dim, most);
             found.into_iter().zip(labels).map(vote).collect::<Vec<_>>()
         })
         .collect();
-    Score::of(&ranks)
+    let of_plan = |plan: usize| ranks.iter().map(|ranks| ranks[plan]).collect::<Vec<_>>();
+    let scores = (0..plans.len()).map(|plan| Score::of(&of_plan(plan)));
+    scores.collect()
 }
 
 #[derive(Clone, Copy)]

@@ -1,11 +1,17 @@
 //! What a frozen encoder is worth: its features, judged by their neighbours and by a linear classifier.
+mod collapse;
 mod features;
 mod knn;
 mod linear;
+mod recipe;
+mod subset;
 
+pub use collapse::{Collapse, Family, is_at_chance};
 pub use features::{Embedded, Encoder, Input, embedded};
-pub use knn::{NeighboursPlan, knn};
-pub use linear::{LinearOutcome, LinearPlan, linear};
+pub use knn::{NeighboursPlan, knn, knn_by_each};
+pub use linear::{HeadInit, LinearOutcome, LinearPlan, RateDecay, Scaling, linear};
+pub use recipe::Recipe;
+pub use subset::class_balanced;
 
 /// Features and the class of each: `values` (labels.len(), dim) row-major.
 #[derive(Clone, Copy, Debug)]

@@ -80,7 +80,8 @@ pub struct ResNet {
     stem: Stem,
     conv1: Conv,
     bn1: BatchNorm,
-    blocks: Vec<Block>,
+    /// The blocks of each stage: torchvision's layer1, layer2, ...
+    stages: Vec<Vec<Block>>,
     features: usize,
 }
 
@@ -102,8 +103,9 @@ impl ResNet {
         };
         let conv1 = Conv::new(layout, "conv1", [3, base], window, stride);
         let bn1 = BatchNorm::new(layout, "bn1", base);
-        let (mut blocks, mut c) = (Vec::new(), base);
+        let (mut stages, mut c) = (Vec::new(), base);
         for (stage, &depth) in arch.depths().iter().enumerate() {
+            let mut blocks = Vec::new();
             for block in 0..depth {
                 let name = format!("layer{}.{block}", stage + 1);
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
@@ -111,12 +113,13 @@ impl ResNet {
                 blocks.push(block);
                 c = out;
             }
+            stages.push(blocks);
         }
         ResNet {
             stem,
             conv1,
             bn1,
-            blocks,
+            stages,
             features: c,
         }
     }
@@ -126,15 +129,49 @@ impl ResNet {
         self.features
     }
 
+    /// What [`ResNet::forward_stages`] gives, by torchvision's names: `conv1`, `layer1`, ..., `avgpool`.
+    pub fn stage_names(&self) -> Vec<String> {
+        let layers = (1..=self.stages.len()).map(|stage| format!("layer{stage}"));
+        let named = ["conv1".to_string()].into_iter().chain(layers);
+        named.chain(["avgpool".to_string()]).collect()
+    }
+
     /// x (n, h, w, 3) to the pooled features (n, d).
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
+        self.walk(pass, x, None)
+    }
+
+    /// The map (n, h, w, c) behind the first convolution (after its relu, before a max-pool), that behind
+    /// each stage, and the pooled features (n, d).
+    pub fn forward_stages(&self, pass: &mut Pass, x: &Var) -> Result<Vec<Var>> {
+        let mut maps = Vec::new();
+        let features = self.walk(pass, x, Some(&mut maps))?;
+        maps.push(features);
+        Ok(maps)
+    }
+
+    /// To the pooled features; `maps` takes what is met on the way. The stem's map is never in memory
+    /// where nobody asks for it: its pool is part of its batch norm's kernel.
+    fn walk(&self, pass: &mut Pass, x: &Var, mut maps: Option<&mut Vec<Var>>) -> Result<Var> {
         let (x, seen) = self.conv1.forward_image(pass, x)?;
-        let mut x = match self.stem {
-            Stem::ImageNet => self.bn1.forward_relu_max_pool(pass, &x, seen)?,
-            Stem::Cifar => self.bn1.forward_relu(pass, &x, seen)?,
+        let mut x = match (self.stem, &mut maps) {
+            (Stem::ImageNet, None) => self.bn1.forward_relu_max_pool(pass, &x, seen)?,
+            (Stem::ImageNet, Some(maps)) => {
+                let x = self.bn1.forward_relu(pass, &x, seen)?;
+                maps.push(x.clone());
+                ops::max_pool(&mut pass.tape, &x, 3, 2, 1)?
+            }
+            (Stem::Cifar, maps) => {
+                let x = self.bn1.forward_relu(pass, &x, seen)?;
+                maps.iter_mut().for_each(|maps| maps.push(x.clone()));
+                x
+            }
         };
-        for block in &self.blocks {
-            x = block.forward(pass, &x)?;
+        for stage in &self.stages {
+            for block in stage {
+                x = block.forward(pass, &x)?;
+            }
+            maps.iter_mut().for_each(|maps| maps.push(x.clone()));
         }
         ops::global_average_pool(&mut pass.tape, &x)
     }
