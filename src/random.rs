@@ -33,6 +33,7 @@ pub enum Purpose {
     Split = 6,
     Negatives = 7,
     Bank = 8,
+    Dropout = 9,
 }
 
 /// A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.
