@@ -22,6 +22,13 @@ KERNEL(copy_from_real, CopyFromReal) {
   map({p.x}, p.y, p.n, [](const float (&v)[1]) { return v[0]; });
 }
 
+// x, y (n) real. Where real is f32, `copy` serves.
+struct CopyReal { const real* x; real* y; u64 n; };
+
+KERNEL(copy_real, CopyReal) {
+  map({p.x}, p.y, p.n, [](const float (&v)[1]) { return v[0]; });
+}
+
 // y (n) f32 = value.
 struct Fill { float* y; u64 n; float value; };
 

@@ -5,6 +5,7 @@
 // What a stream of draws is for; the numbers are those of `Purpose` in src/random.rs.
 constexpr u32 PURPOSE_COLOR = 4;
 constexpr u32 PURPOSE_NEGATIVES = 7;
+constexpr u32 PURPOSE_DROPOUT = 9;
 
 // A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.
 struct Draws {

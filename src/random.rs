@@ -34,6 +34,7 @@ pub enum Purpose {
     Negatives = 7,
     Bank = 8,
     Subset = 9,
+    Dropout = 9,
 }
 
 /// A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.

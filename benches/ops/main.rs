@@ -14,11 +14,13 @@ mod batch_norm;
 mod batch_norm_add_relu;
 mod batch_norm_relu;
 mod batch_norm_relu_max_pool;
+mod concat_rows;
 mod conv2d;
 mod conv2d_image;
 mod copy;
 mod cross_entropy;
 mod draw_negatives;
+mod dropout;
 mod ema;
 mod global_average_pool;
 mod l2_normalize;
@@ -26,10 +28,12 @@ mod matmul;
 mod max_pool;
 mod nt_xent;
 mod optimize;
+mod pair_patches;
 mod relu;
 mod table;
 #[path = "../timing/mod.rs"]
 mod timing;
+mod weighted_sum;
 
 use criterion::{Criterion, Throughput};
 use selfsame::{
@@ -173,11 +177,13 @@ fn all(c: &mut Criterion, device: &Device) {
     batch_norm_add_relu::bench(c, device);
     batch_norm_relu::bench(c, device);
     batch_norm_relu_max_pool::bench(c, device);
+    concat_rows::bench(c, device);
     conv2d::bench(c, device);
     conv2d_image::bench(c, device);
     copy::bench(c, device);
     cross_entropy::bench(c, device);
     draw_negatives::bench(c, device);
+    dropout::bench(c, device);
     ema::bench(c, device);
     global_average_pool::bench(c, device);
     l2_normalize::bench(c, device);
@@ -185,7 +191,9 @@ fn all(c: &mut Criterion, device: &Device) {
     max_pool::bench(c, device);
     nt_xent::bench(c, device);
     optimize::bench(c, device);
+    pair_patches::bench(c, device);
     relu::bench(c, device);
+    weighted_sum::bench(c, device);
 }
 
 fn main() {

@@ -5,7 +5,7 @@ use crate::{
     Result, Tensor,
     device::{
         Arch, Device, Grid, Host, Kernel, Ptr, Real,
-        kernels::{Copy, CopyFromReal, CopyToReal, Fill},
+        kernels::{Copy, CopyFromReal, CopyReal, CopyToReal, Fill},
     },
     shape::Shape,
     tensor::Element,
@@ -36,6 +36,11 @@ pub fn copy(x: &Tensor, y: &Tensor) -> Result<()> {
             n,
         }),
         (Element::Real, Element::F32) => device.launch(CopyFromReal {
+            x: x.ptr(),
+            y: y.ptr(),
+            n,
+        }),
+        (Element::Real, Element::Real) => device.launch(CopyReal {
             x: x.ptr(),
             y: y.ptr(),
             n,
@@ -117,6 +122,18 @@ impl Kernel for CopyFromReal {
     }
     fn bytes(&self, real: Real) -> u64 {
         (4 + real.bytes()) * self.n
+    }
+    fn on_cpu(&self, memory: &Host) {
+        copy_on_cpu(memory, self.x, self.y, self.n);
+    }
+}
+
+impl Kernel for CopyReal {
+    fn grid(&self, _: Arch) -> Grid {
+        flat_grid(self.n)
+    }
+    fn bytes(&self, real: Real) -> u64 {
+        2 * real.bytes() * self.n
     }
     fn on_cpu(&self, memory: &Host) {
         copy_on_cpu(memory, self.x, self.y, self.n);

@@ -12,11 +12,13 @@ pub mod batch_norm;
 pub mod batch_norm_add_relu;
 pub mod batch_norm_relu;
 pub mod batch_norm_relu_max_pool;
+pub mod concat_rows;
 pub mod conv2d;
 pub mod conv2d_image;
 pub mod copy;
 pub mod cross_entropy;
 pub mod draw_negatives;
+pub mod dropout;
 pub mod ema;
 pub mod global_average_pool;
 pub mod l2_normalize;
@@ -24,7 +26,10 @@ pub mod matmul;
 pub mod max_pool;
 pub mod nt_xent;
 pub mod optimize;
+pub mod pair_patches;
 pub mod relu;
+pub mod reshape;
+pub mod weighted_sum;
 
 pub use add::add;
 pub use bank_nce::bank_nce;
@@ -33,17 +38,22 @@ pub use batch_norm::batch_norm;
 pub use batch_norm_add_relu::batch_norm_add_relu;
 pub use batch_norm_relu::batch_norm_relu;
 pub use batch_norm_relu_max_pool::batch_norm_relu_max_pool;
+pub use concat_rows::concat_rows;
 pub use conv2d::{conv2d, conv2d_with_statistics};
 pub use conv2d_image::conv2d_image;
 pub use cross_entropy::cross_entropy;
 pub use draw_negatives::draw_negatives;
+pub use dropout::dropout;
 pub use ema::ema;
 pub use global_average_pool::global_average_pool;
 pub use l2_normalize::l2_normalize;
 pub use matmul::{linear, linear_bias, matmul};
 pub use max_pool::max_pool;
 pub use nt_xent::nt_xent;
+pub use pair_patches::pair_patches;
 pub use relu::relu;
+pub use reshape::reshape;
+pub use weighted_sum::weighted_sum;
 
 /// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
 fn flat_grid(n: u64) -> crate::device::Grid {

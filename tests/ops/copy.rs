@@ -11,7 +11,9 @@ proptest! {
             let real = copy::to_real(&x)?;
             let same = Tensor::uninit(device, Element::F32, [x.len()])?;
             copy::copy(&x, &same)?;
-            Ok(vec![copy::to_f32(&real)?, real, same, copy::full(device, [x.len()], value)?])
+            let again = Tensor::uninit(device, Element::Real, [x.len()])?;
+            copy::copy(&real, &again)?;
+            Ok(vec![copy::to_f32(&real)?, real, again, same, copy::full(device, [x.len()], value)?])
         });
     }
 }

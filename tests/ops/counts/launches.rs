@@ -11,7 +11,9 @@ use selfsame::{
         batch_norm,
         batch_norm::Mode,
         conv2d::Stride,
-        copy, ema,
+        copy,
+        dropout::Drops,
+        ema,
         optimize::{self, Rule, Segment, Segments, Step},
     },
 };
@@ -44,6 +46,30 @@ fn elementwise_and_pools(device: &Device) -> Result<()> {
         ops::global_average_pool(tape, &v[0])
     })?;
     both_ways(device, &[X], |tape, v| ops::max_pool(tape, &v[0], 3, 2, 1))
+}
+
+/// Between encoder and head.
+fn rows(device: &Device) -> Result<()> {
+    both_ways(device, &[&[72, 512]], |tape, v| {
+        ops::pair_patches(tape, &v[0])
+    })?;
+    both_ways(device, &[&[64, 512], &[32, 512]], |tape, v| {
+        ops::concat_rows(tape, [&v[0], &v[1]])
+    })?;
+    let drops = Drops {
+        probability: 0.5,
+        seed: 1,
+        step: Tensor::from_u32(device, [1], &[1])?,
+        layer: 0,
+    };
+    both_ways(device, &[&[64, 1024]], |tape, v| {
+        ops::dropout(tape, &v[0], &drops)
+    })?;
+    let [x, y] = [1.0, 2.0].map(|x| Tensor::from_f32(device, [1], &[x]));
+    let mut tape = Tape::default();
+    let (x, y) = (tape.leaf(&x?), tape.leaf(&y?));
+    let loss = ops::weighted_sum(&mut tape, [0.5, 0.5], [&x, &y])?;
+    tape.backward(&loss).map(drop)
 }
 
 fn norms(device: &Device) -> Result<()> {
@@ -217,6 +243,7 @@ pub fn launch_all(real: Real, compute: u32) -> Vec<Count> {
     let (device, counts) = Device::emulated_and_counted(real, options);
     for launches in [
         elementwise_and_pools,
+        rows,
         norms,
         products,
         stem,
