@@ -31,6 +31,7 @@ pub enum Purpose {
     Color = 4,
     Synthetic = 5,
     Split = 6,
+    Ring = 7,
 }
 
 /// A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.

@@ -182,7 +182,11 @@ fn parameters(device: &Device) -> Result<()> {
     ema::ema(&velocities, &values, 0.99)?;
     copy::to_f32(&copy::to_real(&values)?)?;
     copy::copy(&values, &velocities)?;
-    copy::full(device, [N], 1.0).map(drop)
+    copy::full(device, [N], 1.0)?;
+    let (ring, rows) = (copy::to_real(&values)?, copy::to_real(&velocities)?);
+    let pointer = Tensor::from_u32(device, [1], &[600])?;
+    let rows = rows.slice(0, [256, 64]);
+    ops::ring_push(&ring.reshape([625, 64]), &rows, &pointer)
 }
 
 /// Every kernel that a GPU of this compute capability would take.
