@@ -179,7 +179,9 @@ fn parameters(device: &Device) -> Result<()> {
         rule: Rule::Lars { trust: 0.02 },
     };
     optimize::step(&values, None, &gradients, &velocities, &segments, &step)?;
-    ema::ema(&velocities, &values, 0.99)?;
+    ema::ema(&velocities, None, &values, 0.99)?;
+    let reals = copy::to_real(&velocities)?;
+    ema::ema(&velocities, Some(&reals), &values, 0.99)?;
     copy::to_f32(&copy::to_real(&values)?)?;
     copy::copy(&values, &velocities)?;
     copy::full(device, [N], 1.0)?;
