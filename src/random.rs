@@ -35,6 +35,7 @@ pub enum Purpose {
     Bank = 8,
     Subset = 9,
     Dropout = 9,
+    Ring = 7,
 }
 
 /// A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.

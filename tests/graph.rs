@@ -31,7 +31,7 @@ fn devices() -> Vec<Device> {
 fn quartered(x: &Tensor) -> Result<Tensor> {
     let halved = |x: &Tensor| {
         let y = copy::full(x.device(), x.shape().clone(), 0.0)?;
-        ema(&y, x, 0.5)?;
+        ema(&y, None, x, 0.5)?;
         Ok(y)
     };
     halved(&halved(x)?)

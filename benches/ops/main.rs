@@ -30,6 +30,7 @@ mod nt_xent;
 mod optimize;
 mod pair_patches;
 mod relu;
+mod ring_push;
 mod table;
 #[path = "../timing/mod.rs"]
 mod timing;
@@ -194,6 +195,7 @@ fn all(c: &mut Criterion, device: &Device) {
     pair_patches::bench(c, device);
     relu::bench(c, device);
     weighted_sum::bench(c, device);
+    ring_push::bench(c, device);
 }
 
 fn main() {

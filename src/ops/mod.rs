@@ -30,6 +30,7 @@ pub mod pair_patches;
 pub mod relu;
 pub mod reshape;
 pub mod weighted_sum;
+pub mod ring_push;
 
 pub use add::add;
 pub use bank_nce::bank_nce;
@@ -54,6 +55,7 @@ pub use pair_patches::pair_patches;
 pub use relu::relu;
 pub use reshape::reshape;
 pub use weighted_sum::weighted_sum;
+pub use ring_push::{ring_first, ring_push};
 
 /// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
 fn flat_grid(n: u64) -> crate::device::Grid {

@@ -33,3 +33,4 @@ mod pair_patches;
 mod relu;
 mod reshape;
 mod weighted_sum;
+mod ring_push;

@@ -228,10 +228,16 @@ fn parameters(device: &Device) -> Result<()> {
         rule: Rule::Lars { trust: 0.02 },
     };
     optimize::step(&values, None, &gradients, &velocities, &segments, &step)?;
-    ema::ema(&velocities, &values, 0.99)?;
+    ema::ema(&velocities, None, &values, 0.99)?;
+    let reals = copy::to_real(&velocities)?;
+    ema::ema(&velocities, Some(&reals), &values, 0.99)?;
     copy::to_f32(&copy::to_real(&values)?)?;
     copy::copy(&values, &velocities)?;
-    copy::full(device, [N], 1.0).map(drop)
+    copy::full(device, [N], 1.0)?;
+    let (ring, rows) = (copy::to_real(&values)?, copy::to_real(&velocities)?);
+    let pointer = Tensor::from_u32(device, [1], &[600])?;
+    let rows = rows.slice(0, [256, 64]);
+    ops::ring_push(&ring.reshape([625, 64]), &rows, &pointer)
 }
 
 /// Every kernel that a GPU of this compute capability would take.
