@@ -24,6 +24,7 @@ mod max_pool;
 mod nt_xent;
 mod optimize;
 mod relu;
+mod sinkhorn;
 mod table;
 #[path = "../timing/mod.rs"]
 mod timing;
@@ -180,6 +181,7 @@ fn all(c: &mut Criterion, device: &Device) {
     nt_xent::bench(c, device);
     optimize::bench(c, device);
     relu::bench(c, device);
+    sinkhorn::bench(c, device);
 }
 
 fn main() {

@@ -22,6 +22,7 @@ pub mod max_pool;
 pub mod nt_xent;
 pub mod optimize;
 pub mod relu;
+pub mod sinkhorn;
 
 pub use add::add;
 pub use batch_norm::batch_norm;
@@ -38,6 +39,7 @@ pub use matmul::{linear, linear_bias, matmul};
 pub use max_pool::max_pool;
 pub use nt_xent::nt_xent;
 pub use relu::relu;
+pub use sinkhorn::sinkhorn;
 
 /// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
 fn flat_grid(n: u64) -> crate::device::Grid {

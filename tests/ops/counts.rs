@@ -131,6 +131,11 @@ const EXCEPTIONS: &[Allowed] = &[
     moves("l2_normalize_backward", 2.0),
     moves("cross_entropy_forward", 2.5),
     moves("cross_entropy_backward", 1.9),
+    moves("sinkhorn_prototypes", 2.1),
+    // A row and log_u: of every row, or of chunks of four.
+    moves("sinkhorn_samples", 4.1),
+    moves("sinkhorn_codes", 3.5),
+    moves("sinkhorn_round", 2.0),
     // Every block reads the few numbers of its channels again; the batch is small here.
     moves("batch_norm_forward", 1.6),
     moves("batch_norm_backward", 1.5),

@@ -25,3 +25,4 @@ mod max_pool;
 mod nt_xent;
 mod optimize;
 mod relu;
+mod sinkhorn;

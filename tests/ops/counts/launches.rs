@@ -11,6 +11,7 @@ use selfsame::{
         conv2d::Stride,
         copy, ema,
         optimize::{self, Rule, Segment, Segments, Step},
+        sinkhorn::{Assignment, sinkhorn},
     },
 };
 
@@ -126,6 +127,22 @@ fn losses(device: &Device) -> Result<()> {
     Ok(())
 }
 
+/// Prototypes: as many as a block holds, and more.
+fn clusters(device: &Device) -> Result<()> {
+    for (n, k) in [(64, 512), (8, 8256)] {
+        let scores = Tensor::from_slice(device, [n, k], &noise(1, n * k))?;
+        for hard in [false, true] {
+            let how = Assignment {
+                epsilon: 0.05,
+                iterations: 3,
+                hard,
+            };
+            sinkhorn(&scores, n / 2, &how)?;
+        }
+    }
+    Ok(())
+}
+
 /// The beginning of a network for large images.
 fn stem(device: &Device) -> Result<()> {
     let stride = Stride {
@@ -198,6 +215,7 @@ pub fn launch_all(real: Real, compute: u32) -> Vec<Count> {
         products,
         stem,
         losses,
+        clusters,
         images,
         parameters,
     ] {
