@@ -21,6 +21,7 @@ mod global_average_pool;
 mod l2_normalize;
 mod matmul;
 mod max_pool;
+mod normalize_rows;
 mod nt_xent;
 mod optimize;
 mod relu;
@@ -178,6 +179,7 @@ fn all(c: &mut Criterion, device: &Device) {
     l2_normalize::bench(c, device);
     matmul::bench(c, device);
     max_pool::bench(c, device);
+    normalize_rows::bench(c, device);
     nt_xent::bench(c, device);
     optimize::bench(c, device);
     relu::bench(c, device);

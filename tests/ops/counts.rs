@@ -131,6 +131,7 @@ const EXCEPTIONS: &[Allowed] = &[
     moves("l2_normalize_backward", 2.0),
     moves("cross_entropy_forward", 2.5),
     moves("cross_entropy_backward", 1.9),
+    moves("normalize_rows", 1.5),
     moves("sinkhorn_prototypes", 2.1),
     // A row and log_u: of every row, or of chunks of four.
     moves("sinkhorn_samples", 4.1),

@@ -22,6 +22,7 @@ mod global_average_pool;
 mod l2_normalize;
 mod matmul;
 mod max_pool;
+mod normalize_rows;
 mod nt_xent;
 mod optimize;
 mod relu;

@@ -129,6 +129,8 @@ fn losses(device: &Device) -> Result<()> {
 
 /// Prototypes: as many as a block holds, and more.
 fn clusters(device: &Device) -> Result<()> {
+    let prototypes = Tensor::from_f32(device, [64, 128], &noise(1, 64 * 128))?;
+    ops::normalize_rows(&prototypes, Some(&copy::to_real(&prototypes)?))?;
     for (n, k) in [(64, 512), (8, 8256)] {
         let scores = Tensor::from_slice(device, [n, k], &noise(1, n * k))?;
         for hard in [false, true] {
