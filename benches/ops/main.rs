@@ -26,6 +26,7 @@ mod nt_xent;
 mod optimize;
 mod relu;
 mod sinkhorn;
+mod swapped_prediction;
 mod table;
 #[path = "../timing/mod.rs"]
 mod timing;
@@ -184,6 +185,7 @@ fn all(c: &mut Criterion, device: &Device) {
     optimize::bench(c, device);
     relu::bench(c, device);
     sinkhorn::bench(c, device);
+    swapped_prediction::bench(c, device);
 }
 
 fn main() {

@@ -24,6 +24,7 @@ pub mod nt_xent;
 pub mod optimize;
 pub mod relu;
 pub mod sinkhorn;
+pub mod swapped_prediction;
 
 pub use add::add;
 pub use batch_norm::batch_norm;
@@ -42,6 +43,7 @@ pub use normalize_rows::normalize_rows;
 pub use nt_xent::nt_xent;
 pub use relu::relu;
 pub use sinkhorn::sinkhorn;
+pub use swapped_prediction::swapped_prediction;
 
 /// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
 fn flat_grid(n: u64) -> crate::device::Grid {

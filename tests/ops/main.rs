@@ -27,3 +27,4 @@ mod nt_xent;
 mod optimize;
 mod relu;
 mod sinkhorn;
+mod swapped_prediction;

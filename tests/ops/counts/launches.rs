@@ -127,10 +127,14 @@ fn losses(device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// Prototypes: as many as a block holds, and more.
+/// Prototypes: as many as a block holds, and more; eight crops that tell one another's.
 fn clusters(device: &Device) -> Result<()> {
     let prototypes = Tensor::from_f32(device, [64, 128], &noise(1, 64 * 128))?;
     ops::normalize_rows(&prototypes, Some(&copy::to_real(&prototypes)?))?;
+    let codes = Tensor::from_f32(device, [2 * 8, 512], &noise(1, 2 * 8 * 512))?;
+    both_ways(device, &[&[8 * 8, 512]], |tape, v| {
+        ops::swapped_prediction(tape, &v[0], &codes, 0.1)
+    })?;
     for (n, k) in [(64, 512), (8, 8256)] {
         let scores = Tensor::from_slice(device, [n, k], &noise(1, n * k))?;
         for hard in [false, true] {
