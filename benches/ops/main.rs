@@ -26,11 +26,14 @@ mod global_average_pool;
 mod l2_normalize;
 mod matmul;
 mod max_pool;
+mod normalize_rows;
 mod nt_xent;
 mod optimize;
 mod pair_patches;
 mod relu;
 mod ring_push;
+mod sinkhorn;
+mod swapped_prediction;
 mod table;
 #[path = "../timing/mod.rs"]
 mod timing;
@@ -190,12 +193,15 @@ fn all(c: &mut Criterion, device: &Device) {
     l2_normalize::bench(c, device);
     matmul::bench(c, device);
     max_pool::bench(c, device);
+    normalize_rows::bench(c, device);
     nt_xent::bench(c, device);
     optimize::bench(c, device);
     pair_patches::bench(c, device);
     relu::bench(c, device);
     weighted_sum::bench(c, device);
     ring_push::bench(c, device);
+    sinkhorn::bench(c, device);
+    swapped_prediction::bench(c, device);
 }
 
 fn main() {

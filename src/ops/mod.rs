@@ -24,6 +24,7 @@ pub mod global_average_pool;
 pub mod l2_normalize;
 pub mod matmul;
 pub mod max_pool;
+pub mod normalize_rows;
 pub mod nt_xent;
 pub mod optimize;
 pub mod pair_patches;
@@ -31,6 +32,8 @@ pub mod relu;
 pub mod reshape;
 pub mod weighted_sum;
 pub mod ring_push;
+pub mod sinkhorn;
+pub mod swapped_prediction;
 
 pub use add::add;
 pub use bank_nce::bank_nce;
@@ -50,12 +53,15 @@ pub use global_average_pool::global_average_pool;
 pub use l2_normalize::l2_normalize;
 pub use matmul::{linear, linear_bias, matmul};
 pub use max_pool::max_pool;
+pub use normalize_rows::normalize_rows;
 pub use nt_xent::nt_xent;
 pub use pair_patches::pair_patches;
 pub use relu::relu;
 pub use reshape::reshape;
 pub use weighted_sum::weighted_sum;
 pub use ring_push::{ring_first, ring_push};
+pub use sinkhorn::sinkhorn;
+pub use swapped_prediction::swapped_prediction;
 
 /// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
 fn flat_grid(n: u64) -> crate::device::Grid {

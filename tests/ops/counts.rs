@@ -135,6 +135,15 @@ const EXCEPTIONS: &[Allowed] = &[
     // Rows of 601 scores begin in the middle of a sector; softmax reads them twice.
     moves("bank_nce_loss", 1.4),
     moves("bank_nce_softmax_loss", 2.6),
+    moves("normalize_rows", 1.5),
+    moves("sinkhorn_prototypes", 2.1),
+    // A row and log_u: of every row, or of chunks of four.
+    moves("sinkhorn_samples", 4.1),
+    moves("sinkhorn_codes", 3.5),
+    moves("sinkhorn_round", 2.0),
+    // Every crop reads the codes of its image.
+    moves("swapped_prediction_forward", 5.4),
+    moves("swapped_prediction_backward", 3.7),
     // Every block reads the few numbers of its channels again; the batch is small here.
     moves("batch_norm_forward", 1.6),
     moves("batch_norm_backward", 1.5),

@@ -15,6 +15,7 @@ use selfsame::{
         dropout::Drops,
         ema,
         optimize::{self, Rule, Segment, Segments, Step},
+        sinkhorn::{Assignment, sinkhorn},
     },
 };
 
@@ -173,6 +174,26 @@ fn banks(device: &Device) -> Result<()> {
     }
     let v = Tensor::from_slice(device, [6, 128], &noise(1, 6 * 128))?;
     ops::bank_update(&bank, &v, &among.positives, 0.5)
+/// Prototypes: as many as a block holds, and more; eight crops that tell one another's.
+fn clusters(device: &Device) -> Result<()> {
+    let prototypes = Tensor::from_f32(device, [64, 128], &noise(1, 64 * 128))?;
+    ops::normalize_rows(&prototypes, Some(&copy::to_real(&prototypes)?))?;
+    let codes = Tensor::from_f32(device, [2 * 8, 512], &noise(1, 2 * 8 * 512))?;
+    both_ways(device, &[&[8 * 8, 512]], |tape, v| {
+        ops::swapped_prediction(tape, &v[0], &codes, 0.1)
+    })?;
+    for (n, k) in [(64, 512), (8, 8256)] {
+        let scores = Tensor::from_slice(device, [n, k], &noise(1, n * k))?;
+        for hard in [false, true] {
+            let how = Assignment {
+                epsilon: 0.05,
+                iterations: 3,
+                hard,
+            };
+            sinkhorn(&scores, n / 2, &how)?;
+        }
+    }
+    Ok(())
 }
 
 /// The beginning of a network for large images.
@@ -255,6 +276,7 @@ pub fn launch_all(real: Real, compute: u32) -> Vec<Count> {
         stem,
         losses,
         banks,
+        clusters,
         images,
         parameters,
     ] {
