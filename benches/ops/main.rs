@@ -15,6 +15,7 @@ mod batch_norm_relu_max_pool;
 mod conv2d;
 mod conv2d_image;
 mod copy;
+mod cross_correlation;
 mod cross_entropy;
 mod ema;
 mod global_average_pool;
@@ -174,6 +175,7 @@ fn all(c: &mut Criterion, device: &Device) {
     conv2d::bench(c, device);
     conv2d_image::bench(c, device);
     copy::bench(c, device);
+    cross_correlation::bench(c, device);
     cross_entropy::bench(c, device);
     ema::bench(c, device);
     global_average_pool::bench(c, device);

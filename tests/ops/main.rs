@@ -16,6 +16,7 @@ mod conv2d_image;
 mod copy;
 #[cfg(emulated_kernels)]
 mod counts;
+mod cross_correlation;
 mod cross_entropy;
 mod ema;
 mod global_average_pool;
