@@ -18,6 +18,7 @@ mod concat_rows;
 mod conv2d;
 mod conv2d_image;
 mod copy;
+mod cross_correlation;
 mod cross_entropy;
 mod draw_negatives;
 mod dropout;
@@ -185,6 +186,7 @@ fn all(c: &mut Criterion, device: &Device) {
     conv2d::bench(c, device);
     conv2d_image::bench(c, device);
     copy::bench(c, device);
+    cross_correlation::bench(c, device);
     cross_entropy::bench(c, device);
     draw_negatives::bench(c, device);
     dropout::bench(c, device);

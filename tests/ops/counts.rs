@@ -109,6 +109,8 @@ const EXCEPTIONS: &[Allowed] = &[
     moves("matmul_128x64", 1.5),
     moves("matmul_f32", 4.0),
     moves("matmul_f32_128x64", 1.4),
+    moves("cross_correlation_forward", 3.8),
+    moves("cross_correlation_forward_128x64", 1.9),
     // Three channels to a pixel: pieces of six bytes.
     moves("conv2d_image_fold", 3.4),
     moves("conv2d_image_fold_weight", 1.6),

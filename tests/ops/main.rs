@@ -19,6 +19,7 @@ mod conv2d_image;
 mod copy;
 #[cfg(emulated_kernels)]
 mod counts;
+mod cross_correlation;
 mod cross_entropy;
 mod draw_negatives;
 mod dropout;

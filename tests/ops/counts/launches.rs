@@ -147,6 +147,11 @@ fn losses(device: &Device) -> Result<()> {
     both_ways(device, &[&[64, 128]], |tape, v| {
         ops::l2_normalize(tape, &v[0])
     })?;
+    for d in [192, 70] {
+        both_ways(device, &[&[128, d], &[128, d]], |tape, v| {
+            ops::cross_correlation(tape, &v[0], &v[1], 0.0051)
+        })?;
+    }
     for d in [64, 128, 256] {
         both_ways(device, &[&[128, d]], |tape, v| {
             ops::nt_xent(tape, &v[0], 0.1)
