@@ -18,6 +18,7 @@ mod copy;
 mod cross_entropy;
 mod ema;
 mod global_average_pool;
+mod info_nce;
 mod l2_normalize;
 mod matmul;
 mod max_pool;
@@ -175,6 +176,7 @@ fn all(c: &mut Criterion, device: &Device) {
     cross_entropy::bench(c, device);
     ema::bench(c, device);
     global_average_pool::bench(c, device);
+    info_nce::bench(c, device);
     l2_normalize::bench(c, device);
     matmul::bench(c, device);
     max_pool::bench(c, device);

@@ -19,6 +19,7 @@ mod counts;
 mod cross_entropy;
 mod ema;
 mod global_average_pool;
+mod info_nce;
 mod l2_normalize;
 mod matmul;
 mod max_pool;
