@@ -24,6 +24,7 @@ mod draw_negatives;
 mod dropout;
 mod ema;
 mod global_average_pool;
+mod info_nce;
 mod l2_normalize;
 mod matmul;
 mod max_pool;
@@ -192,6 +193,7 @@ fn all(c: &mut Criterion, device: &Device) {
     dropout::bench(c, device);
     ema::bench(c, device);
     global_average_pool::bench(c, device);
+    info_nce::bench(c, device);
     l2_normalize::bench(c, device);
     matmul::bench(c, device);
     max_pool::bench(c, device);

@@ -1,7 +1,7 @@
 //! `nt_xent`: SimCLR's loss (Chen et al. 2020, eq. 1), normalisation included. The similarities are
 //! made in tiles, forward and again backward, so memory grows with the batch and not with its square.
-mod cpu;
-mod tiles;
+pub(super) mod cpu;
+pub(super) mod tiles;
 
 use crate::{
     Result, Tape, Tensor, Var,
@@ -12,7 +12,7 @@ use crate::{
     tensor::Element,
 };
 
-pub use tiles::range;
+pub use tiles::range_of_views as range;
 
 /// The loss of z (2n, d): rows i and i + n are views of one image, every other row is a negative.
 /// Mean over the 2n rows; f32, shape (1).
@@ -125,9 +125,6 @@ pub fn backward(z: &Tensor, kept: &Forward, dy: &Tensor, temperature: f32) -> Re
     Ok(dz)
 }
 
-/// Columns of d whose gradient one block of the plain kernel sums in registers.
-const GRADIENT_COLS: u32 = 128;
-
 impl Kernel for NtXentNorms {
     fn grid(&self, _: Arch) -> Grid {
         Grid::rows(self.rows, self.d)
@@ -156,7 +153,7 @@ impl Kernel for NtXentForward {
     }
     fn grid(&self, arch: Arch) -> Grid {
         let tile = tiles::tensor_cores(self.d, self.temperature, arch);
-        tiles::grid(tile, self.rows, self.splits, 1)
+        tiles::grid(tile, self.rows, self.splits, 1, tiles::KNOWN_BYTES)
     }
     fn bytes(&self, real: Real) -> u64 {
         self.rows as u64 * (self.d as u64 * real.bytes() + 8 + 4 * self.splits as u64)
@@ -206,8 +203,8 @@ impl Kernel for NtXentBackward {
     }
     fn grid(&self, arch: Arch) -> Grid {
         let tile = tiles::tensor_cores(self.d, self.temperature, arch);
-        let layers = self.d.div_ceil(GRADIENT_COLS);
-        tiles::grid(tile, self.rows, self.splits, layers)
+        let layers = self.d.div_ceil(tiles::GRADIENT_COLS);
+        tiles::grid(tile, self.rows, self.splits, layers, tiles::KNOWN_BYTES)
     }
     fn bytes(&self, real: Real) -> u64 {
         let (rows, d, splits) = (self.rows as u64, self.d as u64, self.splits as u64);

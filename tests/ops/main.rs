@@ -25,6 +25,7 @@ mod draw_negatives;
 mod dropout;
 mod ema;
 mod global_average_pool;
+mod info_nce;
 mod l2_normalize;
 mod matmul;
 mod max_pool;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows whose similarities a CPU thread holds at a time.
-const HOST_ROWS: usize = 64;
+pub(in crate::ops) const HOST_ROWS: usize = 64;
 
 pub(super) fn forward(p: &NtXentForward, memory: &Host) {
     let (rows, d, splits) = (p.rows as usize, p.d as usize, p.splits as usize);
@@ -21,7 +21,9 @@ pub(super) fn forward(p: &NtXentForward, memory: &Host) {
             .enumerate()
             .for_each(|(tile, (lse, positive))| {
                 let first = tile * HOST_ROWS;
-                let mut cosines = similarities(&zhat, d, first..first + lse.len(), &columns);
+                let tile = &zhat[first * d..][..lse.len() * d];
+                let across = &zhat[columns.start * d..columns.end * d];
+                let mut cosines = similarities(tile, across, d);
                 for (i, s) in cosines.chunks_exact_mut(columns.len()).enumerate() {
                     let (row, other) = (first + i, (first + i + rows / 2) % rows);
                     s.iter_mut().for_each(|s| *s /= p.temperature);
@@ -48,44 +50,50 @@ pub(super) fn backward(p: &NtXentBackward, memory: &Host) {
             .enumerate()
             .for_each(|(tile, sums)| {
                 let (first, count) = (tile * HOST_ROWS, sums.len() / d);
-                let mut g = similarities(&zhat, d, first..first + count, &columns);
+                let across = &zhat[columns.start * d..columns.end * d];
+                let mut g = similarities(&zhat[first * d..][..count * d], across, d);
                 for (i, g) in g.chunks_exact_mut(columns.len()).enumerate() {
                     weights(g, lse, first + i, &columns, p.temperature);
                 }
                 let g = Matrix::new(&g, count, columns.len());
-                let across = &zhat[columns.start * d..columns.end * d];
                 let across = Matrix::new(across, columns.len(), d);
                 host_matmul(MatrixMut::new(sums, count, d), g, across, false);
             });
     }
 }
 
-fn columns(split: usize, range: u32, rows: usize) -> Range<usize> {
+/// What range number `split` of `rows` rows is.
+pub(in crate::ops) fn columns(split: usize, range: u32, rows: usize) -> Range<usize> {
     let range = range as usize;
     split * range..rows.min((split + 1) * range)
 }
 
 /// z with rows of length 1.
-fn normalised(memory: &Host, z: Ptr, inv_norm: Ptr, rows: usize, d: usize) -> Vec<f32> {
+pub(in crate::ops) fn normalised(
+    memory: &Host,
+    z: Ptr,
+    inv_norm: Ptr,
+    rows: usize,
+    d: usize,
+) -> Vec<f32> {
     let z = memory.read::<f32>(z, rows * d);
     let inv_norm = memory.read::<f32>(inv_norm, rows);
     let scaled = |(z, inv): (&[f32], &f32)| z.iter().map(|z| z * inv).collect::<Vec<_>>();
     z.chunks_exact(d).zip(inv_norm).flat_map(scaled).collect()
 }
 
-/// The cosines of the rows `rows` with the rows `columns`.
-fn similarities(zhat: &[f32], d: usize, rows: Range<usize>, columns: &Range<usize>) -> Vec<f32> {
-    let mut cosines = vec![0.0; rows.len() * columns.len()];
-    let tile = Matrix::new(&zhat[rows.start * d..rows.end * d], rows.len(), d);
-    let across = &zhat[columns.start * d..columns.end * d];
-    let across = Matrix::new(across, columns.len(), d).transposed();
-    let cosines_of = MatrixMut::new(&mut cosines, rows.len(), columns.len());
-    host_matmul(cosines_of, tile, across, false);
+/// The cosines of rows a with rows b: as many rows of d as each holds, of length 1.
+pub(in crate::ops) fn similarities(a: &[f32], b: &[f32], d: usize) -> Vec<f32> {
+    let (rows, columns) = (a.len() / d, b.len() / d);
+    let mut cosines = vec![0.0; rows * columns];
+    let (a, b) = (Matrix::new(a, rows, d), Matrix::new(b, columns, d));
+    let cosines_of = MatrixMut::new(&mut cosines, rows, columns);
+    host_matmul(cosines_of, a, b.transposed(), false);
     cosines
 }
 
 /// log of the sum of exp; -infinity of nothing.
-pub(super) fn log_sum_exp(s: &[f32]) -> f32 {
+pub(in crate::ops) fn log_sum_exp(s: &[f32]) -> f32 {
     let most = s.iter().fold(f32::NEG_INFINITY, |most, &s| most.max(s));
     if most == f32::NEG_INFINITY {
         return most;

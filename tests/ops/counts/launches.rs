@@ -156,6 +156,10 @@ fn losses(device: &Device) -> Result<()> {
         both_ways(device, &[&[128, d]], |tape, v| {
             ops::nt_xent(tape, &v[0], 0.1)
         })?;
+        let negatives = ops::ring_first(device, 256, d, 1)?;
+        both_ways(device, &[&[128, d], &[128, d]], |tape, v| {
+            ops::info_nce(tape, &v[0], &v[1], &negatives, 0.1)
+        })?;
     }
     Ok(())
 }
