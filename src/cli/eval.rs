@@ -1,6 +1,7 @@
 //! `selfsame eval`: what an encoder is worth on labelled images, by each protocol of the field.
 mod knn;
 mod labelled;
+mod layers;
 mod linear;
 
 use crate::Result;
@@ -21,12 +22,15 @@ enum Protocol {
     Knn(knn::KnnArgs),
     /// A linear classifier trained on the features of --train, judged on --val
     Linear(linear::LinearArgs),
+    /// A linear classifier on every stage of the network, and a figure of them
+    Layers(layers::LayersArgs),
 }
 
 pub fn run(args: &EvalArgs) -> Result<()> {
     match &args.protocol {
         Protocol::Knn(args) => knn::run(args),
         Protocol::Linear(args) => linear::run(args),
+        Protocol::Layers(args) => layers::run(args),
     }
 }
 

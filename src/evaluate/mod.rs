@@ -2,14 +2,18 @@
 mod collapse;
 mod features;
 mod knn;
+mod layers;
 mod linear;
+mod pool;
 mod recipe;
 mod subset;
 
 pub use collapse::{Collapse, Family, is_at_chance};
 pub use features::{Embedded, Encoder, Input, embedded};
 pub use knn::{NeighboursPlan, knn, knn_by_each};
+pub use layers::{LAYER_RATES, Staged, Tap, layer_plan, staged, staged_bytes, taps, widened};
 pub use linear::{HeadInit, LinearOutcome, LinearPlan, RateDecay, Scaling, linear};
+pub use pool::Pool;
 pub use recipe::Recipe;
 pub use subset::class_balanced;
 
