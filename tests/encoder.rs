@@ -275,6 +275,38 @@ fn eval_layers_probes_every_stage_and_draws_them() {
     assert!(why.contains("an .svg or a .png"), "{why}");
 }
 
+/// On a share of the labels, with weights that other commands read again.
+#[test]
+fn eval_finetune_trains_judges_and_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let first = weights_in(folder);
+    let images = "--device cpu --train synthetic:100:16 --val synthetic-val:30:16 --image-size 16";
+    let line = format!(
+        "eval finetune --weights w.safetensors {images} --labels-fraction 0.5 --epochs 2 --batch 16 --out tuned"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&succeeds(folder, &format!("{line} --json"))).unwrap();
+    assert_eq!((&json["labels"], &json["images"]), (&50.into(), &30.into()));
+    assert_eq!(json["head_lr"], 0.0125); // .2 x 16 / 256
+    assert!(json["top1"].as_f64() <= json["top5"].as_f64());
+    let tuned = folder.join("tuned/finetuned.safetensors");
+    let tuned = weights::read(&tuned).unwrap().arrays;
+    assert_eq!(tuned["fc.weight"].shape.dims(), [10, 128]);
+    let before = weights::read(&first).unwrap().arrays;
+    assert_ne!(before["conv1.weight"].values, tuned["conv1.weight"].values);
+    let saved = fs::read_to_string(folder.join("tuned/result.json")).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&saved).unwrap(),
+        json
+    );
+
+    let why = fails(folder, &line, 2);
+    assert!(why.contains("finetuned.safetensors exists"), "{why}");
+    let tuned = "--weights tuned/finetuned.safetensors";
+    succeeds(folder, &format!("eval knn {tuned} {images} --k 5"));
+}
+
 #[test]
 fn eval_without_labels_is_refused() {
     let folder = tempfile::tempdir().unwrap();

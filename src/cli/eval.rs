@@ -1,4 +1,5 @@
 //! `selfsame eval`: what an encoder is worth on labelled images, by each protocol of the field.
+mod finetune;
 mod knn;
 mod labelled;
 mod layers;
@@ -24,6 +25,8 @@ enum Protocol {
     Linear(linear::LinearArgs),
     /// A linear classifier on every stage of the network, and a figure of them
     Layers(layers::LayersArgs),
+    /// The whole network trained on the labels of --train, or on a share of them
+    Finetune(finetune::FinetuneArgs),
 }
 
 pub fn run(args: &EvalArgs) -> Result<()> {
@@ -31,6 +34,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         Protocol::Knn(args) => knn::run(args),
         Protocol::Linear(args) => linear::run(args),
         Protocol::Layers(args) => layers::run(args),
+        Protocol::Finetune(args) => finetune::run(args),
     }
 }
 
