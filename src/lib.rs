@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! error random shape  <-  device  <-  tensor  <-  tape  <-  ops  <-  nn  <-  methods  <-  train
-//!                          kernels/*.cu                      data  interop  evaluate  <-  cli
+//!                          kernels/*.cu              data  interop  evaluate  figure  <-  cli
 //! ```
 //!
 //! Imports point left only, and siblings do not see each other; `tests/tidy` holds it.
@@ -21,6 +21,7 @@
 //! | [`data`] | images from the disk to uint8 crops, in an order that (seed, epoch) fixes |
 //! | [`train`] | the loop, schedule, checkpoints, log: it decides nothing about learning |
 //! | [`evaluate`], [`interop`] | what the features are worth; weights and vectors for other programs |
+//! | [`figure`] | charts as files: SVG and PNG |
 //! | [`config`], [`cli`] | every number with its source; every flag |
 //!
 //! # The seam
@@ -58,6 +59,7 @@ pub mod data;
 pub mod device;
 mod error;
 pub mod evaluate;
+pub mod figure;
 pub mod interop;
 pub mod methods;
 pub mod nn;

@@ -224,6 +224,89 @@ fn eval_linear_follows_a_papers_recipe_and_says_what_to_doubt() {
     assert!(refused.contains("there are search, moco"), "{refused}");
 }
 
+/// Every stage of the tiny network, a line of the figure for each file of weights.
+#[test]
+fn eval_layers_probes_every_stage_and_draws_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    weights_in(folder);
+    fs::copy(folder.join("w.safetensors"), folder.join("v.safetensors")).unwrap();
+    let line = "eval layers --weights w.safetensors v.safetensors --device cpu --train synthetic:60:32 --val synthetic-val:30:32 --epochs 2 --lr 0.01,0.1 --figure l.svg";
+    let text = succeeds(folder, &format!("{line} --json"));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let results = json["results"].as_array().unwrap();
+    assert_eq!(
+        (results.len(), &results[0]["layers"]),
+        (2, &results[1]["layers"])
+    );
+    let layers = results[0]["layers"].as_array().unwrap();
+    let named: Vec<_> = layers
+        .iter()
+        .map(|layer| {
+            (
+                layer["layer"].as_str().unwrap(),
+                layer["dimensions"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    // 32 pixels: maps of 16, 16, 8 and 4 pixels a side and 32 to 128 channels, pooled to 4 x 4
+    let wanted = [
+        ("conv1", 512),
+        ("layer1", 512),
+        ("layer2", 1024),
+        ("layer3", 2048),
+        ("avgpool", 128),
+    ];
+    assert_eq!(named, wanted);
+    let figure = fs::read_to_string(folder.join("l.svg")).unwrap();
+    assert!(figure.starts_with("<svg") && figure.contains("v.safetensors"));
+    assert!(figure.contains("layer3") && figure.contains("top-1 accuracy (%)"));
+
+    let why = fails(folder, line, 2);
+    assert!(
+        why.contains("l.svg exists") && why.contains("--force"),
+        "{why}"
+    );
+    let table = succeeds(folder, &format!("{line} --force --layers layer1 avgpool"));
+    assert_eq!(table.lines().count(), 2 * 4, "{table}");
+    let why = fails(folder, &format!("{line} --force --layers layer9"), 2);
+    assert!(why.contains("there are conv1, layer1"), "{why}");
+    let why = fails(folder, &line.replace("l.svg", "l.pdf"), 2);
+    assert!(why.contains("an .svg or a .png"), "{why}");
+}
+
+/// On a share of the labels, with weights that other commands read again.
+#[test]
+fn eval_finetune_trains_judges_and_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let first = weights_in(folder);
+    let images = "--device cpu --train synthetic:100:16 --val synthetic-val:30:16 --image-size 16";
+    let line = format!(
+        "eval finetune --weights w.safetensors {images} --labels-fraction 0.5 --epochs 2 --batch 16 --out tuned"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&succeeds(folder, &format!("{line} --json"))).unwrap();
+    assert_eq!((&json["labels"], &json["images"]), (&50.into(), &30.into()));
+    assert_eq!(json["head_lr"], 0.0125); // .2 x 16 / 256
+    assert!(json["top1"].as_f64() <= json["top5"].as_f64());
+    let tuned = folder.join("tuned/finetuned.safetensors");
+    let tuned = weights::read(&tuned).unwrap().arrays;
+    assert_eq!(tuned["fc.weight"].shape.dims(), [10, 128]);
+    let before = weights::read(&first).unwrap().arrays;
+    assert_ne!(before["conv1.weight"].values, tuned["conv1.weight"].values);
+    let saved = fs::read_to_string(folder.join("tuned/result.json")).unwrap();
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&saved).unwrap(),
+        json
+    );
+
+    let why = fails(folder, &line, 2);
+    assert!(why.contains("finetuned.safetensors exists"), "{why}");
+    let tuned = "--weights tuned/finetuned.safetensors";
+    succeeds(folder, &format!("eval knn {tuned} {images} --k 5"));
+}
+
 #[test]
 fn eval_without_labels_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,8 @@
 //! `selfsame eval`: what an encoder is worth on labelled images, by each protocol of the field.
+mod finetune;
 mod knn;
 mod labelled;
+mod layers;
 mod linear;
 
 use crate::Result;
@@ -21,12 +23,18 @@ enum Protocol {
     Knn(knn::KnnArgs),
     /// A linear classifier trained on the features of --train, judged on --val
     Linear(linear::LinearArgs),
+    /// A linear classifier on every stage of the network, and a figure of them
+    Layers(layers::LayersArgs),
+    /// The whole network trained on the labels of --train, or on a share of them
+    Finetune(finetune::FinetuneArgs),
 }
 
 pub fn run(args: &EvalArgs) -> Result<()> {
     match &args.protocol {
         Protocol::Knn(args) => knn::run(args),
         Protocol::Linear(args) => linear::run(args),
+        Protocol::Layers(args) => layers::run(args),
+        Protocol::Finetune(args) => finetune::run(args),
     }
 }
 

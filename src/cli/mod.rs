@@ -7,6 +7,7 @@ mod export;
 mod flags;
 mod format;
 mod kernels;
+mod memory;
 mod neighbours;
 mod progress;
 mod resume;

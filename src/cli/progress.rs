@@ -6,7 +6,7 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// `what` is done to `of` things.
     pub fn new(what: &str, of: usize) -> Progress {
-        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  ETA {eta}");
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  ETA {eta}  {prefix}");
         let style = style.expect("a template of ours").progress_chars("━╸─");
         let bar = ProgressBar::new(of as u64).with_style(style);
         bar.set_message(what.to_string());
@@ -15,6 +15,11 @@ impl Progress {
 
     pub fn at(&self, done: usize) {
         self.0.set_position(done as u64);
+    }
+
+    /// A word behind the bar.
+    pub fn note(&self, text: &str) {
+        self.0.set_prefix(text.to_string());
     }
 
     /// A line above the bar.

@@ -1,7 +1,7 @@
 //! What a frozen backbone makes of images.
 use crate::{
     Error, Result, Tensor, Var,
-    data::{BadImage, Dataset, EvaluationBatch, evaluation_batches},
+    data::{BadImage, Dataset, EvaluationBatch, EvaluationBatches, evaluation_batches},
     nn::{Params, Pass, ResNet},
     ops::augment,
 };
@@ -31,20 +31,27 @@ impl Encoder<'_> {
 
     /// pixels (n, size, size, 3) to features (n, d), as they are pooled.
     pub fn embed(&self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let x = self.normalized(pixels)?;
+        let mut pass = Pass::evaluate(self.params);
+        finite(self.network.forward(&mut pass, &x)?.value.to_vec()?)
+    }
+
+    /// pixels (n, size, size, 3) as the network takes them.
+    pub(super) fn normalized(&self, pixels: &[u8]) -> Result<Var> {
         let Input { size, mean, std } = self.input;
         let side = size as usize;
         let n = pixels.len() / (side * side * 3);
         let pixels = Tensor::from_u8(self.params.device(), [n, side, side, 3], pixels)?;
-        let x = Var::constant(augment::normalize(&pixels, mean, std)?);
-        let mut pass = Pass::evaluate(self.params);
-        let features = self.network.forward(&mut pass, &x)?.value.to_vec()?;
-        if features.iter().all(|x| x.is_finite()) {
-            return Ok(features);
-        }
-        Err(Error::Numeric(
-            "the encoder's features are not finite; are its weights those of a run that diverged?"
-                .into(),
-        ))
+        Ok(Var::constant(augment::normalize(&pixels, mean, std)?))
+    }
+
+    /// All of `dataset` in its order, un-augmented, as many at a time as are embedded together.
+    pub(super) fn batches(
+        &self,
+        dataset: &Arc<Dataset>,
+        workers: usize,
+    ) -> Result<EvaluationBatches> {
+        evaluation_batches(dataset.clone(), self.input.size, self.batch(), workers)
     }
 
     /// Images embedded together: about a million pixels, fewer than memory asks for and enough to keep
@@ -61,8 +68,7 @@ impl Encoder<'_> {
         workers: usize,
         mut each: impl FnMut(&EvaluationBatch, &[f32]) -> Result<()>,
     ) -> Result<()> {
-        let batches = evaluation_batches(dataset.clone(), self.input.size, self.batch(), workers)?;
-        for batch in batches {
+        for batch in self.batches(dataset, workers)? {
             let features = match batch.ids.is_empty() {
                 true => Vec::new(), // every image of it was bad
                 false => self.embed(&batch.pixels)?,
@@ -71,6 +77,17 @@ impl Encoder<'_> {
         }
         Ok(())
     }
+}
+
+/// Features that are numbers.
+pub(super) fn finite(features: Vec<f32>) -> Result<Vec<f32>> {
+    if features.iter().all(|x| x.is_finite()) {
+        return Ok(features);
+    }
+    Err(Error::Numeric(
+        "the encoder's features are not finite; are its weights those of a run that diverged?"
+            .into(),
+    ))
 }
 
 /// A dataset's features, kept.

@@ -1,15 +1,22 @@
-//! What a frozen encoder is worth: its features, judged by their neighbours and by a linear classifier.
+//! What an encoder is worth: its features judged by their neighbours and by linear classifiers, the whole
+//! of it by what it becomes when it is fine-tuned; and whether it has collapsed.
 mod collapse;
 mod features;
+mod finetune;
 mod knn;
+mod layers;
 mod linear;
+mod pool;
 mod recipe;
 mod subset;
 
 pub use collapse::{Collapse, Family, is_at_chance};
 pub use features::{Embedded, Encoder, Input, embedded};
+pub use finetune::{Classifier, FinetunePlan};
 pub use knn::{NeighboursPlan, knn, knn_by_each};
+pub use layers::{LAYER_RATES, Staged, Tap, layer_plan, staged, staged_bytes, taps, widened};
 pub use linear::{HeadInit, LinearOutcome, LinearPlan, RateDecay, Scaling, linear};
+pub use pool::Pool;
 pub use recipe::Recipe;
 pub use subset::class_balanced;
 

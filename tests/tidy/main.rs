@@ -15,7 +15,7 @@ const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 70;
 
 /// Which room may use which: lib.rs draws the same. `cli` is above all, `lib.rs` and `main.rs` too.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("error", &[]),
     ("random", &[]),
     ("shape", &[]),
@@ -41,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("data", &["error", "random", "shape"]),
     ("interop", &["error", "shape"]),
     ("config", &["error", "data"]),
+    ("figure", &["error"]),
     // Not methods: a frozen encoder is judged whatever trained it.
     (
         "evaluate",
@@ -60,7 +61,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         "cli",
         &[
             "error", "random", "shape", "device", "tensor", "tape", "ops", "nn", "methods", "data",
-            "interop", "config", "evaluate", "train",
+            "interop", "config", "evaluate", "train", "figure",
         ],
     ),
 ];

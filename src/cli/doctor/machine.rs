@@ -1,6 +1,6 @@
 //! Versions, processor, memory, disk, driver: from what the system says of itself.
 use super::Finding;
-use crate::cli::format::bytes;
+use crate::cli::{format::bytes, memory::Memory};
 use std::{
     fs,
     io::Write,
@@ -62,33 +62,20 @@ fn processor() -> Finding {
 
 /// What is free, and what the container may use.
 fn memory() -> Finding {
-    let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kilobytes = |name: &str| -> Option<u64> {
-        let line = info.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    };
-    let (Some(total), Some(free)) = (kilobytes("MemTotal:"), kilobytes("MemAvailable:")) else {
+    let Some(memory) = Memory::read() else {
         return Finding::ok("memory", "");
     };
-    let (total, free) = (total * 1024, free * 1024);
-    let limit = cgroup_limit().filter(|&limit| limit < total);
-    let of_limit = limit.map_or(String::new(), |n| format!(", limited to {}", bytes(n)));
-    let found = format!("{} free of {}{of_limit}", bytes(free), bytes(total));
-    if free.min(limit.unwrap_or(free)) < 4 * GIB {
+    let of_limit = memory
+        .limit
+        .map_or(String::new(), |n| format!(", limited to {}", bytes(n)));
+    let (free, total) = (bytes(memory.free), bytes(memory.total));
+    let found = format!("{free} free of {total}{of_limit}");
+    if memory.usable() < 4 * GIB {
         let advice =
             "below 4 GB only small images and batches fit; close other programs or raise the limit";
         return Finding::warn("memory", found, advice);
     }
     Finding::ok("memory", found)
-}
-
-fn cgroup_limit() -> Option<u64> {
-    let places = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let read = |place| fs::read_to_string(place).ok()?.trim().parse().ok();
-    places.into_iter().find_map(read)
 }
 
 fn shared_memory() -> Finding {

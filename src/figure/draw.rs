@@ -1,0 +1,313 @@
+//! Where everything of a chart stands, and the strokes that draw it. Positions are in units, from the top
+//! left; a backend has `scale` pixels a unit.
+use super::{Chart, Data, SIZE, Series, axis::Axis};
+use plotters::{
+    coord::Shift,
+    prelude::*,
+    style::{
+        FontTransform,
+        text_anchor::{HPos, Pos, VPos},
+    },
+};
+
+type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+type Point = (f64, f64);
+
+/// Okabe and Ito 2008, without the yellow that white paper swallows.
+const COLORS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+const INK: RGBColor = RGBColor(17, 17, 17);
+const GRID: RGBColor = RGBColor(222, 222, 222);
+
+const TITLE: f64 = 19.0;
+const LABEL: f64 = 15.0;
+/// The plot's distance from the figure's edges: room for labels.
+const LEFT: f64 = 72.0;
+const TOP: f64 = 48.0;
+const BOTTOM: f64 = 64.0;
+const MARGIN: f64 = 18.0;
+/// Of a legend's line, before its name.
+const KEY: f64 = 30.0;
+
+/// The bitmap backend sets the baseline half a size below the top of a text, not the capitals' middle in the
+/// middle: they stand a fifth too high.
+pub const RASTER: f64 = 0.2;
+
+const TYPEFACE: &str = "sans-serif";
+
+pub fn register_typeface() {
+    let bytes = epaint_default_fonts::UBUNTU_LIGHT;
+    let registered = plotters::style::register_font(TYPEFACE, FontStyle::Normal, bytes);
+    assert!(registered.is_ok(), "the typeface of ours is read");
+}
+
+/// `lowered` is a share of a text's size: see `RASTER`.
+pub fn chart<DB: DrawingBackend>(
+    chart: &Chart,
+    area: &DrawingArea<DB, Shift>,
+    scale: u32,
+    lowered: f64,
+) -> Drawn<DB> {
+    let canvas = Canvas {
+        area,
+        scale: scale as f64,
+        lowered,
+    };
+    area.fill(&WHITE)?;
+    let names = chart.names();
+    let legend = canvas.legend_width(&names);
+    let plot = Plot {
+        x: chart.x_axis(),
+        y: chart.y_axis(),
+        left: LEFT,
+        right: SIZE.0 as f64 - MARGIN - legend,
+        top: TOP,
+        bottom: SIZE.1 as f64 - BOTTOM,
+    };
+    canvas.text(&chart.title, (LEFT, 22.0), TITLE, HPos::Left)?;
+    canvas.axes(chart, &plot)?;
+    match &chart.data {
+        Data::Lines(lines) => {
+            for (number, line) in lines.iter().enumerate() {
+                canvas.series(number, &plot, &line.points)?;
+            }
+        }
+        Data::Categories(_, series) => {
+            for (number, series) in series.iter().enumerate() {
+                let points = series.values.iter().enumerate();
+                let points: Vec<Point> = points.map(|(x, &y)| (x as f64, y)).collect();
+                canvas.series(number, &plot, &points)?;
+            }
+        }
+        Data::Bars(_, series) => canvas.bars(&plot, series)?,
+    }
+    if legend > 0.0 {
+        let bars = matches!(chart.data, Data::Bars(..));
+        canvas.legend(&names, plot.right + 16.0, bars)?;
+    }
+    area.present()
+}
+
+impl Chart {
+    fn names(&self) -> Vec<&str> {
+        match &self.data {
+            Data::Lines(lines) => lines.iter().map(|line| &line.name[..]).collect(),
+            Data::Categories(_, series) | Data::Bars(_, series) => {
+                series.iter().map(|series| &series.name[..]).collect()
+            }
+        }
+    }
+
+    fn x_axis(&self) -> Axis {
+        match &self.data {
+            Data::Lines(lines) => {
+                Axis::of_numbers(lines.iter().flat_map(|l| &l.points).map(|p| p.0), false)
+            }
+            Data::Categories(names, _) | Data::Bars(names, _) => Axis::of_categories(names),
+        }
+    }
+
+    fn y_axis(&self) -> Axis {
+        match &self.data {
+            Data::Lines(lines) => {
+                Axis::of_numbers(lines.iter().flat_map(|l| &l.points).map(|p| p.1), false)
+            }
+            Data::Categories(_, series) => {
+                Axis::of_numbers(series.iter().flat_map(|s| &s.values).copied(), false)
+            }
+            Data::Bars(_, series) => {
+                Axis::of_numbers(series.iter().flat_map(|s| &s.values).copied(), true)
+            }
+        }
+    }
+}
+
+struct Plot {
+    x: Axis,
+    y: Axis,
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+impl Plot {
+    fn at(&self, (x, y): Point) -> Point {
+        (
+            self.left + self.x.share(x) * (self.right - self.left),
+            self.bottom - self.y.share(y) * (self.bottom - self.top),
+        )
+    }
+}
+
+struct Canvas<'a, DB: DrawingBackend> {
+    area: &'a DrawingArea<DB, Shift>,
+    scale: f64,
+    lowered: f64,
+}
+
+impl<DB: DrawingBackend> Canvas<'_, DB> {
+    fn pixel(&self, (x, y): Point) -> (i32, i32) {
+        let pixel = |v: f64| (v * self.scale).round() as i32;
+        (pixel(x), pixel(y))
+    }
+
+    fn line(&self, points: &[Point], color: RGBColor, width: f64) -> Drawn<DB> {
+        let points: Vec<_> = points.iter().map(|&p| self.pixel(p)).collect();
+        let width = (width * self.scale).round().max(1.0) as u32;
+        self.area
+            .draw(&PathElement::new(points, color.stroke_width(width)))
+    }
+
+    fn style(&self, size: f64) -> TextStyle<'static> {
+        (TYPEFACE, size * self.scale).into_font().color(&INK)
+    }
+
+    /// Its middle at the height of `at`.
+    fn text(&self, text: &str, (x, y): Point, size: f64, side: HPos) -> Drawn<DB> {
+        let style = self.style(size).pos(Pos::new(side, VPos::Center));
+        let at = self.pixel((x, y + self.lowered * size));
+        self.area.draw(&Text::new(text, at, style))
+    }
+
+    /// Bottom to top, its middle at `at`.
+    fn upright_text(&self, text: &str, (x, y): Point, size: f64) -> Drawn<DB> {
+        let style = self.style(size).pos(Pos::new(HPos::Center, VPos::Center));
+        let style = style.transform(FontTransform::Rotate270);
+        let at = self.pixel((x + self.lowered * size, y));
+        self.area.draw(&Text::new(text, at, style))
+    }
+
+    fn width(&self, text: &str, size: f64) -> f64 {
+        let size = self.area.estimate_text_size(text, &self.style(size));
+        size.map_or(0.0, |(width, _)| width as f64 / self.scale)
+    }
+
+    fn polygon(&self, points: &[Point], color: RGBColor) -> Drawn<DB> {
+        let points: Vec<_> = points.iter().map(|&p| self.pixel(p)).collect();
+        self.area.draw(&Polygon::new(points, color.filled()))
+    }
+
+    /// The mark of line `number`: no two of the first seven are alike in colour or, side by side, in form.
+    fn mark(&self, number: usize, (x, y): Point) -> Drawn<DB> {
+        let color = COLORS[number % COLORS.len()];
+        let around = |points: &[Point]| -> Vec<Point> {
+            points.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect()
+        };
+        match number % 4 {
+            0 => {
+                let radius = (4.5 * self.scale).round() as i32;
+                self.area
+                    .draw(&Circle::new(self.pixel((x, y)), radius, color.filled()))
+            }
+            1 => self.polygon(
+                &around(&[(-4.0, -4.0), (4.0, -4.0), (4.0, 4.0), (-4.0, 4.0)]),
+                color,
+            ),
+            2 => self.polygon(&around(&[(0.0, -5.5), (5.5, 4.0), (-5.5, 4.0)]), color),
+            _ => self.polygon(
+                &around(&[(0.0, -6.0), (6.0, 0.0), (0.0, 6.0), (-6.0, 0.0)]),
+                color,
+            ),
+        }
+    }
+
+    /// A line, broken where a value is missing, and marks where they do not hide it.
+    fn series(&self, number: usize, plot: &Plot, points: &[Point]) -> Drawn<DB> {
+        let known = |p: &Point| p.0.is_finite() && p.1.is_finite();
+        for run in points.split(|p| !known(p)) {
+            let run: Vec<Point> = run.iter().map(|&p| plot.at(p)).collect();
+            if run.len() > 1 {
+                self.line(&run, COLORS[number % COLORS.len()], 2.2)?;
+            }
+        }
+        let every = points.len().div_ceil(24).max(1);
+        for &point in points.iter().step_by(every).filter(|p| known(p)) {
+            self.mark(number, plot.at(point))?;
+        }
+        Ok(())
+    }
+
+    fn bars(&self, plot: &Plot, series: &[Series]) -> Drawn<DB> {
+        let width = 0.8 / series.len().max(1) as f64; // of a category's room
+        for (number, series) in series.iter().enumerate() {
+            let color = COLORS[number % COLORS.len()];
+            for (category, &value) in series.values.iter().enumerate() {
+                if !value.is_finite() {
+                    continue;
+                }
+                let from = category as f64 - 0.4 + number as f64 * width;
+                let (low, high) = (plot.at((from, 0.0)), plot.at((from + 0.94 * width, value)));
+                self.polygon(&[low, (high.0, low.1), high, (low.0, high.1)], color)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn axes(&self, chart: &Chart, plot: &Plot) -> Drawn<DB> {
+        for (value, label) in &plot.y.ticks {
+            let y = plot.at((0.0, *value)).1;
+            self.line(&[(plot.left, y), (plot.right, y)], GRID, 1.0)?;
+            self.text(label, (plot.left - 8.0, y), LABEL, HPos::Right)?;
+        }
+        // Two rows where names are too long for one.
+        let room = (plot.right - plot.left) / plot.x.ticks.len().max(1) as f64;
+        let widest = plot
+            .x
+            .ticks
+            .iter()
+            .map(|(_, label)| self.width(label, LABEL));
+        let rows = if widest.fold(0.0, f64::max) + 6.0 > room {
+            2
+        } else {
+            1
+        };
+        for (number, (value, label)) in plot.x.ticks.iter().enumerate() {
+            let x = plot.left + plot.x.share(*value) * (plot.right - plot.left);
+            let below = plot.bottom + 16.0 + 15.0 * (number % rows) as f64;
+            self.line(&[(x, plot.bottom), (x, plot.bottom + 4.0)], INK, 1.0)?;
+            self.text(label, (x, below), LABEL, HPos::Center)?;
+        }
+        self.line(
+            &[(plot.left, plot.bottom), (plot.right, plot.bottom)],
+            INK,
+            1.2,
+        )?;
+        let middle = 0.5 * (plot.left + plot.right);
+        let bottom = SIZE.1 as f64 - 17.0;
+        self.text(&chart.x, (middle, bottom), LABEL, HPos::Center)?;
+        self.upright_text(&chart.y, (16.0, 0.5 * (plot.top + plot.bottom)), LABEL)
+    }
+
+    /// 0 where one series needs none.
+    fn legend_width(&self, names: &[&str]) -> f64 {
+        if names.len() < 2 {
+            return 0.0;
+        }
+        let widest = names.iter().map(|name| self.width(name, LABEL));
+        16.0 + KEY + widest.fold(0.0, f64::max)
+    }
+
+    fn legend(&self, names: &[&str], left: f64, bars: bool) -> Drawn<DB> {
+        for (number, name) in names.iter().enumerate() {
+            let y = TOP + 12.0 + 22.0 * number as f64;
+            let color = COLORS[number % COLORS.len()];
+            if bars {
+                let [l, r, t, b] = [left + 8.0, left + 20.0, y - 6.0, y + 6.0];
+                self.polygon(&[(l, t), (r, t), (r, b), (l, b)], color)?;
+            } else {
+                self.line(&[(left, y), (left + 22.0, y)], color, 2.2)?;
+                self.mark(number, (left + 11.0, y))?;
+            }
+            self.text(name, (left + KEY, y), LABEL, HPos::Left)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Charts as files: what an SVG says, and that a PNG holds what it says.
+use selfsame::figure::{Chart, Data, Format, Line, Series};
+use std::path::Path;
+
+fn chart(data: Data) -> Chart {
+    Chart {
+        title: "A < B & C".into(),
+        x: "epoch".into(),
+        y: "loss (nats)".into(),
+        data,
+    }
+}
+
+fn series() -> Vec<Series> {
+    let series = |name: &str, values: [f64; 3]| Series {
+        name: name.into(),
+        values: values.to_vec(),
+    };
+    vec![
+        series("first", [10.0, 20.0, 30.0]),
+        series("second", [15.0, f64::NAN, 35.0]),
+    ]
+}
+
+fn categories() -> Vec<String> {
+    ["conv1", "layer1", "layer2"].map(String::from).into()
+}
+
+fn svg(data: Data) -> String {
+    String::from_utf8(chart(data).render(Format::Svg).unwrap()).unwrap()
+}
+
+fn count(text: &str, what: &str) -> usize {
+    text.matches(what).count()
+}
+
+#[test]
+fn an_svg_holds_titles_units_categories_and_a_legend() {
+    let text = svg(Data::Categories(categories(), series()));
+    for word in [
+        "A &lt; B &amp; C",
+        "loss (nats)",
+        "epoch",
+        "layer1",
+        "first",
+        "second",
+    ] {
+        assert!(text.contains(word), "no `{word}` in {text}");
+    }
+    // A mark for each value and one in the legend: circles for the first, squares for the second.
+    assert_eq!(count(&text, "<circle"), 4);
+    assert_eq!(count(&text, "<polygon"), 3);
+    assert_eq!(text, svg(Data::Categories(categories(), series())));
+}
+
+#[test]
+fn bars_stand_on_zero_and_a_missing_value_has_none() {
+    let text = svg(Data::Bars(categories(), series()));
+    assert_eq!(count(&text, "<polygon"), 5 + 2); // and the legend's
+    assert!(text.contains("\n0\n"), "{text}");
+}
+
+#[test]
+fn one_line_needs_no_legend() {
+    let points = (0..50).map(|i| (i as f64, (i * i) as f64)).collect();
+    let text = svg(Data::Lines(vec![Line {
+        name: "alone".into(),
+        points,
+    }]));
+    assert!(!text.contains("alone"));
+    assert!(text.contains("2500"));
+}
+
+/// The colour of the first line is there, that of the third is not; paper is white.
+#[test]
+fn a_png_shows_the_same() {
+    let bytes = chart(Data::Categories(categories(), series()))
+        .render(Format::Png)
+        .unwrap();
+    let image = image::load_from_memory(&bytes).unwrap().into_rgb8();
+    assert_eq!(image.dimensions(), (2160, 1350));
+    let pixels = |color: [u8; 3]| image.pixels().filter(|pixel| pixel.0 == color).count();
+    assert!(pixels([0, 114, 178]) > 2000 && pixels([213, 94, 0]) > 500);
+    assert_eq!(pixels([0, 158, 115]), 0);
+    assert!(pixels([255, 255, 255]) > 2160 * 1350 / 2);
+    assert!(pixels([17, 17, 17]) > 1000); // letters
+}
+
+#[test]
+fn a_chart_of_nothing_is_still_drawn() {
+    for data in [
+        Data::Lines(Vec::new()),
+        Data::Categories(Vec::new(), Vec::new()),
+        Data::Bars(categories(), Vec::new()),
+    ] {
+        assert!(svg(data).contains("loss (nats)"));
+    }
+}
+
+#[test]
+fn a_figures_format_is_its_extension() {
+    assert_eq!(Format::of(Path::new("a/b.png")).unwrap(), Format::Png);
+    assert_eq!(Format::of(Path::new("b.svg")).unwrap(), Format::Svg);
+    assert!(Format::of(Path::new("b.pdf")).is_err());
+}
