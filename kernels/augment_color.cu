@@ -13,6 +13,13 @@ DEVICE float luma(Rgb v) {
   return (19595.0f / 65536.0f) * v.r + (38470.0f / 65536.0f) * v.g + (7471.0f / 65536.0f) * v.b;
 }
 
+// What the jitter gets to see.
+DEVICE Rgb seen_at(const u8* x, u64 pixel, const float* table) {
+  Rgb v = pixel_at(x, pixel);
+  if (table[TABLE_GRAY] == GRAY_FIRST) v.r = v.g = v.b = luma(v);
+  return v;
+}
+
 DEVICE float clipped(float v) { return fminf(fmaxf(v, 0.0f), 255.0f); }
 
 // factor v + (1 - factor) other, channel by channel.
@@ -62,7 +69,7 @@ DEVICE float mean_at_contrast(const u8* x, const float* table, u32 pixels) {
   if (before == 4) return 0.0f;  // the whole block leaves
   float sum = 0.0f;
   for (u32 i = threadIdx.x; i < pixels; i += blockDim.x)
-    sum += luma(jittered(pixel_at(x, i), table, before, 0.0f));
+    sum += luma(jittered(seen_at(x, i, table), table, before, 0.0f));
   return block_sum(sum) / float(pixels);
 }
 
@@ -80,10 +87,12 @@ KERNEL(augment_color, AugmentColor) {
   const float* table = p.table ? p.table + u64(blockIdx.x) * TABLE_COLS : nullptr;
   const float mean = table ? mean_at_contrast(x, table, p.pixels) : 0.0f;
   for (u32 i = threadIdx.x; i < p.pixels; i += blockDim.x) {
-    Rgb v = pixel_at(x, i);
-    if (table) {
-      v = jittered(v, table, 4, mean);
-      if (table[TABLE_GRAY] != 0.0f) v.r = v.g = v.b = luma(v);
+    Rgb v;
+    if (!table) {
+      v = pixel_at(x, i);
+    } else {
+      v = jittered(seen_at(x, i, table), table, 4, mean);
+      if (table[TABLE_GRAY] == GRAY_LAST) v.r = v.g = v.b = luma(v);
       const float threshold = table[TABLE_SOLARIZE];
       v = {solarized(v.r, threshold), solarized(v.g, threshold), solarized(v.b, threshold)};
     }
@@ -104,8 +113,8 @@ KERNEL(augment_jitter, AugmentJitter) {
   const float* table = p.table + u64(blockIdx.x) * TABLE_COLS;
   const float mean = mean_at_contrast(x, table, p.pixels);
   for (u32 i = threadIdx.x; i < p.pixels; i += blockDim.x) {
-    Rgb v = jittered(pixel_at(x, i), table, 4, mean);
-    if (table[TABLE_GRAY] != 0.0f) v.r = v.g = v.b = luma(v);
+    Rgb v = jittered(seen_at(x, i, table), table, 4, mean);
+    if (table[TABLE_GRAY] == GRAY_LAST) v.r = v.g = v.b = luma(v);
     y[3 * i] = v.r;
     y[3 * i + 1] = v.g;
     y[3 * i + 2] = v.b;

@@ -1,4 +1,4 @@
-// augment_crop: boxes of small images that live on the device, resized to squares and maybe mirrored.
+// augment_crop: boxes of small images that live on the device, resized to squares, maybe turned and mirrored.
 // The filter is PIL's antialiased triangle: as wide as the shrinking asks, cut off at the box.
 #include "common.cuh"
 
@@ -23,8 +23,8 @@ DEVICE Taps taps_of(u32 at, u32 size, float start, float length, u32 limit) {
   return t;
 }
 
-// images (count, height, width, 3) u8; indices (rows): which image; boxes (rows, 5): x, y, width, height
-// in pixels, and 1 to mirror; y (rows, size, size, 3) u8. One thread an output pixel. No product is
+// images (count, height, width, 3) u8; indices (rows): which image; boxes (rows, 6): x, y, width, height
+// in pixels, quarters to turn counter-clockwise, then 1 to mirror; y (rows, size, size, 3) u8. One thread an output pixel. No product is
 // fused with a sum, so that every device rounds to the same bytes.
 struct AugmentCrop {
   const u8* images; const u32* indices; const float* boxes; u8* y;
@@ -33,13 +33,17 @@ struct AugmentCrop {
 
 KERNEL(augment_crop, AugmentCrop) {
   const u64 pixels = u64(p.rows) * p.size * p.size;
+  const u32 last = p.size - 1;
   for (u64 i = thread_index(); i < pixels; i += thread_count()) {
     const u64 row = i / (p.size * p.size);
     const u32 line = u32(i / p.size % p.size), at = u32(i % p.size);
-    const float* box = p.boxes + row * 5;
-    const u32 column = box[4] != 0.0f ? p.size - 1 - at : at;
+    const float* box = p.boxes + row * 6;
+    const u32 seen = box[5] != 0.0f ? last - at : at, turns = u32(box[4]);
+    // Where output pixel (line, seen) lay before the turn.
+    const u32 column = turns == 0 ? seen : turns == 1 ? last - line : turns == 2 ? last - seen : line;
+    const u32 from = turns == 0 ? line : turns == 1 ? seen : turns == 2 ? last - line : last - seen;
     const Taps across = taps_of(column, p.size, box[0], box[2], p.width);
-    const Taps down = taps_of(line, p.size, box[1], box[3], p.height);
+    const Taps down = taps_of(from, p.size, box[1], box[3], p.height);
     const u8* image = p.images + u64(p.indices[row]) * p.height * p.width * 3;
     float sum[3] = {0.0f, 0.0f, 0.0f};
     for (u32 h = down.first; h < down.end; h++) {

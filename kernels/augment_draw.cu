@@ -2,12 +2,13 @@
 #include "augment.cuh"
 #include "random.cuh"
 
-// ids (rows); epoch (1), in memory since it changes while the launch does not; table (rows, 16), its
-// fields in augment.cuh. One thread a row. Every row takes the same draws in the same order whatever the
-// recipe, so that changing one probability changes no other draw.
+// ids (rows / pieces): row r is of image ids[r / pieces], its view number view + r % pieces; epoch (1), in
+// memory since it changes while the launch does not; table (rows, 16), its fields in augment.cuh. One thread
+// a row. Every row takes the same draws in the same order whatever the recipe, so that changing one
+// probability changes no other draw.
 struct AugmentDraw {
-  const u32* ids; const u32* epoch; float* table; u64 seed; u32 rows, view;
-  float brightness, contrast, saturation, hue, jitter_probability, gray_probability;
+  const u32* ids; const u32* epoch; float* table; u64 seed; u32 rows, pieces, view;
+  float brightness, contrast, saturation, hue, jitter_probability, gray_probability, gray;
   float blur_probability, sigma_low, sigma_high, solarize_probability, solarize_threshold;
 };
 
@@ -18,7 +19,8 @@ DEVICE float draw_factor(Draws& draws, float strength) {
 
 KERNEL(augment_draw, AugmentDraw) {
   for (u64 row = thread_index(); row < p.rows; row += thread_count()) {
-    Draws draws = draws_new(p.seed, PURPOSE_COLOR, *p.epoch, p.ids[row], p.view);
+    const u32 id = p.ids[row / p.pieces], view = p.view + u32(row % p.pieces);
+    Draws draws = draws_new(p.seed, PURPOSE_COLOR, *p.epoch, id, view);
     float* table = p.table + row * TABLE_COLS;
     const bool jitter = draw_unit(draws) < p.jitter_probability;
     u32 order = 0x3210;  // a permutation of the four operations, a nibble each
@@ -32,7 +34,7 @@ KERNEL(augment_draw, AugmentDraw) {
     table[TABLE_FACTORS + OP_CONTRAST] = draw_factor(draws, p.contrast);
     table[TABLE_FACTORS + OP_SATURATION] = draw_factor(draws, p.saturation);
     table[TABLE_FACTORS + OP_HUE] = draw_uniform(draws, -p.hue, p.hue);
-    table[TABLE_GRAY] = draw_unit(draws) < p.gray_probability ? 1.0f : 0.0f;
+    table[TABLE_GRAY] = draw_unit(draws) < p.gray_probability ? p.gray : 0.0f;
     const bool blur = draw_unit(draws) < p.blur_probability;
     const float sigma = draw_uniform(draws, p.sigma_low, p.sigma_high);
     table[TABLE_SIGMA] = blur ? sigma : 0.0f;

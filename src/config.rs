@@ -3,15 +3,19 @@
 //! A value comes from the defaults below (SimCLR on ImageNet), then the preset, then the file of
 //! `--config`, then the flags, then `--set`; the later one wins. An unknown key is an error that says
 //! where it is and which key was meant.
+mod check;
+mod defaults;
 mod layers;
+mod method;
 mod nearest;
 mod preset;
 mod value;
 
-use crate::{Error, Result, data::crop::Filter};
+use crate::{Result, data::crop::Filter};
 pub use layers::Layers;
+pub use method::{Assignment, BankLoss, HeadNorm, Method, MethodName, Switch, Transform};
 pub use nearest::nearest;
-pub use preset::PRESETS;
+pub use preset::{PRESETS, Preset, Scale};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 pub use value::{Every, Rate, duration, hours_minutes};
@@ -24,6 +28,7 @@ pub struct Config {
     pub encoder: Encoder,
     pub method: Method,
     pub augment: Augment,
+    pub patches: Patches,
     pub optimize: Optimize,
     pub schedule: Schedule,
     pub engine: Engine,
@@ -51,6 +56,8 @@ pub struct Encoder {
     pub stem: Stem,
     /// Pixels a side of each view.
     pub image_size: usize,
+    /// The last batch norm of each residual block starts as zero: the block as the identity.
+    pub zero_init_residual: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,23 +79,6 @@ pub enum Stem {
     Cifar,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Method {
-    pub name: MethodName,
-    pub temperature: f64,
-    pub head_layers: usize,
-    /// Width of the head's hidden layers; 0: as wide as the features.
-    pub head_hidden: usize,
-    pub head_out: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MethodName {
-    Simclr,
-}
-
 /// In the order applied: crop, flip, jitter, gray, blur, solarize, normalise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -98,6 +88,11 @@ pub struct Augment {
     /// Width over height.
     pub crop_ratio: [f64; 2],
     pub crop_filter: Filter,
+    /// Views beside the two of `encoder.image_size`: how many, their pixels a side, their share of the
+    /// image's area (swav).
+    pub small_crops: usize,
+    pub small_size: usize,
+    pub small_scale: [f64; 2],
     /// Probability of the four colour changes whose strengths follow.
     pub jitter: f64,
     pub brightness: f64,
@@ -106,12 +101,45 @@ pub struct Augment {
     pub hue: f64,
     /// Probabilities.
     pub gray: f64,
+    /// Grey before the jitter, not after it (MoCo v1).
+    pub gray_first: bool,
     pub blur: f64,
     /// Standard deviation in pixels, lowest and highest.
     pub blur_sigma: [f64; 2],
     pub solarize: f64,
+    /// Of the second view, where they differ from the first's (barlow).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_blur: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_solarize: Option<f64>,
     pub mean: [f64; 3],
     pub std: [f64; 3],
+}
+
+/// Nine patches: one of `size` pixels a side somewhere in each of 3 x 3 cells of a crop of `whole` pixels a
+/// side. pirl, jigsaw, relative-position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Patches {
+    pub size: usize,
+    pub whole: usize,
+    /// Of what the crop is: 0, a RandomResizedCrop of `scale`; else a square of the image whose short side
+    /// was resized to this.
+    pub resize: usize,
+    /// Share of the image's area.
+    pub scale: [f64; 2],
+    pub mirror: Mirror,
+}
+
+/// What is mirrored for every second image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mirror {
+    Nothing,
+    /// The crop, before it is cut.
+    Whole,
+    /// Each patch by itself.
+    Each,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +148,9 @@ pub struct Optimize {
     pub rule: Rule,
     /// A number, `"linear 0.3"` for 0.3 x batch / 256, or `"sqrt 0.075"` for 0.075 x sqrt(batch).
     pub lr: Rate,
+    /// Of what `spare_vectors` spares, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_lr: Option<Rate>,
     pub momentum: f64,
     pub weight_decay: f64,
     /// Trust coefficient of lars and larc.
@@ -132,6 +163,7 @@ pub struct Optimize {
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
     Sgd,
+    Nesterov,
     Lars,
     Larc,
 }
@@ -147,8 +179,15 @@ pub struct Schedule {
     pub warmup_epochs: f64,
     /// Share of the learning rate that the warm-up begins with, and the decay ends with.
     pub warmup_start: f64,
+    /// Whether the warm-up's last step, not the one after, has the peak rate.
+    pub warmup_inclusive: bool,
     pub decay: Decay,
     pub decay_end: f64,
+    /// `step`: the epochs at which the rate is multiplied by `decay_factor`.
+    pub decay_epochs: Vec<u32>,
+    pub decay_factor: f64,
+    /// Whether the decay moves once an epoch, not at every step.
+    pub decay_by_epoch: bool,
     pub seed: u64,
 }
 
@@ -156,6 +195,7 @@ pub struct Schedule {
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
     Cosine,
+    Step,
     Constant,
 }
 
@@ -220,111 +260,4 @@ impl Config {
         (same.schedule.epochs, same.schedule.steps) = (0, 0);
         xxh3_64(same.to_toml().as_bytes())
     }
-
-    /// What no single key can say: values out of range.
-    fn check(&self) -> Result<()> {
-        let share = 0.0..=1.0;
-        let a = &self.augment;
-        let shares = [
-            ("augment.jitter", a.jitter),
-            ("augment.gray", a.gray),
-            ("augment.blur", a.blur),
-            ("augment.solarize", a.solarize),
-            ("data.max_bad", self.data.max_bad),
-            ("optimize.momentum", self.optimize.momentum),
-        ];
-        for (key, value) in shares {
-            require(share.contains(&value), key, value, "from 0 to 1")?;
-        }
-        let positive = [
-            ("method.temperature", self.method.temperature),
-            ("augment.crop_scale", a.crop_scale[0]),
-            ("augment.crop_ratio", a.crop_ratio[0]),
-            ("augment.blur_sigma", a.blur_sigma[0]),
-            ("optimize.lr", self.optimize.lr.at(1)),
-        ];
-        for (key, value) in positive {
-            let ok = value > 0.0 && value.is_finite();
-            require(ok, key, value, "above 0")?;
-        }
-        for (key, [low, high]) in [
-            ("augment.crop_scale", a.crop_scale),
-            ("augment.crop_ratio", a.crop_ratio),
-            ("augment.blur_sigma", a.blur_sigma),
-        ] {
-            let pair = format!("[{low}, {high}]");
-            require(low <= high, key, pair, "the lower bound first")?;
-        }
-        require(
-            a.crop_scale[1] <= 1.0,
-            "augment.crop_scale",
-            a.crop_scale[1],
-            "at most 1",
-        )?;
-        self.check_sizes()
-    }
-
-    fn check_sizes(&self) -> Result<()> {
-        let (s, m) = (&self.schedule, &self.method);
-        let width = self.encoder.width_multiplier;
-        require(
-            (1..=8).contains(&width),
-            "encoder.width_multiplier",
-            width,
-            "1 to 8",
-        )?;
-        let size = self.encoder.image_size;
-        require(
-            s.batch >= 2,
-            "schedule.batch",
-            s.batch,
-            "at least 2: a batch's other images are the negatives",
-        )?;
-        require(
-            (8..=1024).contains(&size),
-            "encoder.image_size",
-            size,
-            "8 to 1024",
-        )?;
-        require(
-            s.epochs > 0 || s.steps > 0,
-            "schedule.epochs",
-            s.epochs,
-            "at least 1",
-        )?;
-        require(
-            (1..=3).contains(&m.head_layers),
-            "method.head_layers",
-            m.head_layers,
-            "1 to 3",
-        )?;
-        require(m.head_out > 0, "method.head_out", m.head_out, "at least 1")?;
-        require(
-            s.warmup_epochs >= 0.0,
-            "schedule.warmup_epochs",
-            s.warmup_epochs,
-            "0 or more",
-        )?;
-        require(
-            self.output.keep > 0,
-            "output.keep",
-            self.output.keep,
-            "at least 1",
-        )?;
-        require(
-            self.output.log_every > 0,
-            "output.log_every",
-            self.output.log_every,
-            "at least 1",
-        )
-    }
-}
-
-fn require(ok: bool, key: &str, value: impl std::fmt::Display, wanted: &str) -> Result<()> {
-    if ok {
-        return Ok(());
-    }
-    Err(Error::Config(format!(
-        "{key} is {value}; it must be {wanted}"
-    )))
 }

@@ -33,9 +33,9 @@ pub enum Purpose {
     Split = 6,
     Negatives = 7,
     Bank = 8,
-    Subset = 9,
+    Subset = 10,
     Dropout = 9,
-    Ring = 7,
+    Ring = 11,
 }
 
 /// A stream of draws: its counter is (block, sample, epoch, view << 16 | purpose), its key the seed.

@@ -131,16 +131,28 @@ impl Tape {
     }
 
     /// Gradients of the scalar `loss` with respect to the leaves.
-    pub fn backward(mut self, loss: &Var) -> Result<Gradients> {
-        let root = loss.node.expect("the loss depends on no parameter");
+    pub fn backward(self, loss: &Var) -> Result<Gradients> {
         assert_eq!(
             loss.value.len(),
             1,
             "backward starts from a scalar, not {}",
             loss.value.shape()
         );
+        let one = one(&loss.value)?;
+        self.backward_from(loss, one)
+    }
+
+    /// Gradients with respect to the leaves of what depends on them through `y` alone, where its gradient
+    /// is `dy`.
+    pub fn backward_from(mut self, y: &Var, dy: Tensor) -> Result<Gradients> {
+        let root = y.node.expect("the loss depends on no parameter");
+        assert_eq!(
+            y.value.shape(),
+            dy.shape(),
+            "a gradient has its value's shape"
+        );
         let mut gradients: Vec<Option<Tensor>> = vec![None; self.steps.len()];
-        gradients[root] = Some(one(&loss.value)?);
+        gradients[root] = Some(dy);
         while let Some(step) = self.steps.pop() {
             let Some(backward) = step.backward else {
                 continue;

@@ -1,5 +1,5 @@
 //! The configuration: layers, what reads back, and what an error says.
-use selfsame::config::{Arch, Config, Every, Layers, PRESETS, Rate};
+use selfsame::config::{Arch, Config, Every, Layers, PRESETS, Preset, Rate};
 use std::io::Write;
 
 fn preset(name: &str) -> Config {
@@ -33,7 +33,7 @@ fn out_of_range(assignment: &str) -> String {
 
 #[test]
 fn every_preset_reads_back_as_it_was_written() {
-    for (name, _, _) in PRESETS {
+    for Preset { name, .. } in PRESETS {
         let mut config = preset(name);
         config.data.images = vec!["a folder/with \"quotes\"".into(), "@list.txt".into()];
         config.schedule.seed = i64::MAX as u64;

@@ -8,4 +8,5 @@ mod data {
     mod samples;
     mod sources;
     mod synthetic;
+    mod views;
 }

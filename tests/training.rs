@@ -1,111 +1,32 @@
 //! Training as a whole: what survives a stop, a crash, a damaged file; and that nothing but the seed
 //! and the step decides the weights.
+mod runs;
+
+use runs::{SMALL, assert_resumes_bit_for_bit, photographs, train};
 use selfsame::{
-    Device, Error,
-    config::{Config, Layers},
-    data::Dataset,
-    random::{Draws, Purpose},
+    config::Config,
     train::{
         checkpoint::{self, Numbers, Saved, Stamp, State},
-        log::Log,
         run::Run,
-        stop::Stop,
-        trainer::{Outcome, Trainer},
     },
 };
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
-/// 6 steps an epoch, 9 in all.
 fn config(images: &str, assignments: &[&str]) -> Config {
-    let mut layers = Layers::default();
-    layers.preset("tiny").unwrap();
-    let own = [
-        "encoder.image_size=16",
-        "method.head_hidden=32",
-        "method.head_out=16",
-        "augment.blur=0.5",
-        "schedule.batch=8",
-        "schedule.steps=9",
-        "schedule.warmup_epochs=0.5",
-        "engine.device=cpu",
-        "data.workers=2",
-    ];
-    for assignment in own.iter().chain(assignments) {
-        layers.assign(assignment).unwrap();
-    }
-    let images = vec![images.to_string()];
-    layers.set("IMAGES", "data.images", images).unwrap();
-    layers.finish().unwrap()
-}
-
-/// All on the device as one block.
-const SMALL: &str = "synthetic:48:16";
-
-/// 48 images of several sizes, too large to be held: the loader feeds them.
-fn photographs() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for number in 0..48u32 {
-        let mut draws = Draws::new(1, Purpose::Synthetic, 0, number, 0);
-        let (width, height) = (70 + draws.below(20), 70 + draws.below(20));
-        let mut file = format!("P6 {width} {height} 255\n").into_bytes();
-        file.extend((0..3 * width * height).map(|_| draws.bits() as u8));
-        fs::write(folder.path().join(format!("{number}.ppm")), file).unwrap();
-    }
-    folder
-}
-
-struct Trained {
-    outcome: Outcome,
-    /// Of the newest checkpoint.
-    state: State,
-}
-
-/// Trains in `folder` from its newest checkpoint, if there is one, to `stop_at` or the end.
-fn train(folder: &Path, config: &Config, stop_at: Option<u64>) -> Result<Trained, Error> {
-    let dataset = Arc::new(Dataset::open(&config.data.images, config.schedule.seed)?);
-    let mut trainer = Trainer::new(&Device::cpu(), config, &dataset)?;
-    let checkpoints = folder.join("checkpoints");
-    if checkpoints.exists() {
-        assert_eq!(trainer.restore(&checkpoints)?, Vec::<String>::new());
-    }
-    let mut log = Log::open(folder, 3, trainer.step, trainer.schedule.steps)?;
-    let stop = stop_at.map_or(Stop::never(), Stop::before);
-    let outcome = trainer.run(&checkpoints, &mut log, &stop)?;
-    let (meta, state, _) = checkpoint::newest(&checkpoints)?;
-    assert_eq!(meta.step, trainer.step);
-    Ok(Trained { outcome, state })
-}
-
-fn assert_resumes_bit_for_bit(images: &str, stops: &[u64]) {
-    let config = config(images, &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let whole = train(folder.path(), &config, None).unwrap();
-    assert_eq!(whole.outcome, Outcome::Done);
-
-    let folder = tempfile::tempdir().unwrap();
-    for &stop in stops {
-        let part = train(folder.path(), &config, Some(stop)).unwrap();
-        assert_eq!(part.outcome, Outcome::Stopped("asked to".into()));
-    }
-    let resumed = train(folder.path(), &config, None).unwrap();
-    assert!(
-        resumed.state == whole.state,
-        "{images}: stopped at {stops:?}, the state differs"
-    );
+    runs::config("tiny", images, assignments)
 }
 
 #[test]
 fn a_resumed_run_is_the_unbroken_one_bit_for_bit() {
-    assert_resumes_bit_for_bit(SMALL, &[4, 7]); // within the first epoch and the second
+    let resumes = |images, stops: &[u64]| assert_resumes_bit_for_bit(&config(images, &[]), stops);
+    resumes(SMALL, &[4, 7]); // within the first epoch and the second
     let photographs = photographs();
-    let images = photographs.path().to_str().unwrap();
-    assert_resumes_bit_for_bit(images, &[6]); // between them
+    resumes(photographs.path().to_str().unwrap(), &[6]); // between them
 }
 
 #[test]

@@ -10,8 +10,8 @@ pub fn bench(c: &mut Criterion, device: &Device) {
     let images = Tensor::from_u8(device, [count, side, side, 3], &pixels).unwrap();
     let indices: Vec<u32> = (0..rows as u32).map(|i| i * 3).collect();
     let indices = Tensor::from_u32(device, [rows], &indices).unwrap();
-    let boxes = [4.0, 5.0, 21.0, 24.0, 1.0].repeat(rows);
-    let boxes = Tensor::from_f32(device, [rows, 5], &boxes).unwrap();
+    let boxes = [4.0, 5.0, 21.0, 24.0, 0.0, 1.0].repeat(rows);
+    let boxes = Tensor::from_f32(device, [rows, 6], &boxes).unwrap();
     let y = super::operand(device, Element::U8, [rows, side, side, 3]).unwrap();
     let kernel = AugmentCrop {
         images: images.ptr(),

@@ -12,9 +12,12 @@ use selfsame::{
     },
     random::{Draws, Purpose},
     tensor::Element,
-    train::build::{self, Network, VIEWS},
+    train::build::{self, About, Network},
 };
 use std::sync::Arc;
+
+/// Views an image.
+const VIEWS: usize = 2;
 
 type Loss = Box<dyn FnMut(&mut Pass) -> Result<Var>>;
 
@@ -34,7 +37,7 @@ impl Training {
         Ok(Training {
             gradients: params.zeros()?,
             velocities: params.zeros()?,
-            segments: build::segments(device, layout, &config.optimize)?,
+            segments: build::segments(device, layout, &config.optimize, None)?,
             rule: build::optimizer_step(&config.optimize, lr),
             params,
             loss,
@@ -87,11 +90,12 @@ impl Training {
     /// SimCLR as its preset has it: two views cut and coloured from uint8, NT-Xent, LARS.
     pub fn simclr(device: &Device, preset: &str, images: usize) -> Result<Training> {
         let config = configured(preset, &["optimize.rule=lars"])?;
+        let about = About { images, classes: 0 };
         let Network {
             layout, mut method, ..
-        } = Network::new(&config);
+        } = Network::new(device, &config, about)?;
         let views = Views::new(device, &config, images)?;
-        let loss = move |pass: &mut Pass| method.loss(pass, &views.batch()?);
+        let loss = move |pass: &mut Pass| Ok(method.loss(pass, &views.batch()?)?.loss);
         Training::new(device, &config, &layout, Box::new(loss))
     }
 }
@@ -124,7 +128,7 @@ struct Views {
     ids: Tensor,
     /// (views n) u32
     indices: Tensor,
-    /// (views n, 5) f32
+    /// (views n, 6) f32
     boxes: Tensor,
     epoch: Tensor,
     recipe: augment::Recipe,
@@ -143,7 +147,7 @@ impl Views {
             images: pixels(device, images, side)?,
             indices: Tensor::from_u32(device, [VIEWS * images], &ids.repeat(VIEWS))?,
             ids: Tensor::from_u32(device, [images], &ids)?,
-            boxes: Tensor::from_f32(device, [VIEWS * images, 5], &boxes)?,
+            boxes: Tensor::from_f32(device, [VIEWS * images, 6], &boxes)?,
             epoch: Tensor::from_u32(device, [1], &[0])?,
             recipe: build::recipe(&config.augment),
             size,
@@ -162,16 +166,19 @@ impl Views {
             images: n,
             views: vec![augment::apply(&pixels, &table, &self.recipe)?],
             ids: self.ids.clone(),
+            labels: self.ids.clone(),
+            targets: self.ids.clone(),
+            step: self.epoch.clone(),
         })
     }
 }
 
-/// x, y, width, height, and 1 to mirror.
-fn cut(augment: &config::Augment, side: u32, row: usize) -> [f32; 5] {
+/// x, y, width, height, no turn, and 1 to mirror.
+fn cut(augment: &config::Augment, side: u32, row: usize) -> [f32; 6] {
     let mut draws = Draws::new(0, Purpose::Crop, 0, row as u32, 0);
     let pair = |[low, high]: [f64; 2]| (low as f32, high as f32);
     let (scale, ratio) = (pair(augment.crop_scale), pair(augment.crop_ratio));
     let cut = random_resized_crop(&mut draws, side, side, scale, ratio);
     let [x, y, w, h] = [cut.x, cut.y, cut.width, cut.height].map(|side| side as f32);
-    [x, y, w, h, (row % 2) as f32]
+    [x, y, w, h, 0.0, (row % 2) as f32]
 }

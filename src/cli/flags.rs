@@ -1,9 +1,12 @@
 //! The flags of `train`, and the layer of configuration they are.
+mod method;
+
 use crate::{
     Result,
     config::{Config, Layers, duration},
 };
 use clap::Args;
+pub use method::MethodFlags;
 use std::{
     path::{self, PathBuf},
     time::Duration,
@@ -27,10 +30,10 @@ pub struct TrainFlags {
     #[arg(long, value_name = "SHARE", help_heading = "Data")]
     max_bad: Option<f64>,
 
-    /// simclr
+    /// simclr, moco, pirl, swav, barlow, jigsaw, rotation, relative-position, invariance or supervised
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     method: Option<String>,
-    /// simclr-imagenet, simclr-cifar or tiny [default: by the images and the device]
+    /// E.g. moco-v2; `selfsame presets` lists them [default: by the method, the images and the device]
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     pub preset: Option<String>,
     /// tiny, resnet18 or resnet50
@@ -42,9 +45,8 @@ pub struct TrainFlags {
     /// Pixels a side of each view
     #[arg(long, value_name = "N", help_heading = "Method")]
     image_size: Option<u64>,
-    /// Of the softmax over similarities
-    #[arg(long, value_name = "T", help_heading = "Method")]
-    temperature: Option<f64>,
+    #[command(flatten)]
+    of_method: MethodFlags,
 
     #[arg(long, value_name = "N", help_heading = "Schedule")]
     epochs: Option<u64>,
@@ -62,7 +64,7 @@ pub struct TrainFlags {
     /// A number, "linear 0.3" (x batch / 256) or "sqrt 0.075" (x sqrt(batch))
     #[arg(long, value_name = "LR", help_heading = "Schedule")]
     lr: Option<String>,
-    /// sgd, lars or larc
+    /// sgd, nesterov, lars or larc
     #[arg(long, value_name = "RULE", help_heading = "Schedule")]
     optimizer: Option<String>,
     #[arg(long, value_name = "X", help_heading = "Schedule")]
@@ -151,6 +153,7 @@ fn absolute(spec: &mut String) {
 
 impl TrainFlags {
     fn add_to(&self, layers: &mut Layers) -> Result<()> {
+        self.of_method.add_to(layers)?;
         let words = [
             ("--val", "data.val", &self.val),
             ("--method", "method.name", &self.method),
@@ -192,7 +195,6 @@ impl TrainFlags {
         }
         let numbers = [
             ("--max-bad", "data.max_bad", self.max_bad),
-            ("--temperature", "method.temperature", self.temperature),
             ("--weight-decay", "optimize.weight_decay", self.weight_decay),
             ("--warmup", "schedule.warmup_epochs", self.warmup),
         ];

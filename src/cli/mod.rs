@@ -9,6 +9,7 @@ mod format;
 mod kernels;
 mod memory;
 mod neighbours;
+mod presets;
 mod progress;
 mod resume;
 mod session;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Pretrain on images
     Train(Box<flags::TrainFlags>),
+    /// The recipes that come with it: what each method's paper trains with
+    Presets(presets::PresetsArgs),
     /// Go on with a run that was stopped, or make it longer
     Resume(resume::ResumeFlags),
     /// What an encoder is worth on labelled images
@@ -54,6 +57,7 @@ enum Command {
 pub fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Train(flags) => train::run(&flags),
+        Command::Presets(args) => presets::run(&args),
         Command::Resume(flags) => resume::run(&flags),
         Command::Eval(args) => eval::run(&args),
         Command::Embed(args) => embed::run(&args),

@@ -6,11 +6,13 @@ use super::{
 use crate::{
     Error, Result,
     config::{Config, Decay, hours_minutes},
-    data::Dataset,
+    data::{Dataset, views::Cut},
     evaluate::Score,
     interop::{Existing, torchvision, weights::Array},
     nn::{Entry, Params},
     train::{
+        advice::advice,
+        build::{self, About},
         log::Log,
         run::{Images, Run},
         stop::Stop,
@@ -46,6 +48,10 @@ impl Session {
             log.warn(warning);
         }
         self.describe(&config)?;
+        let about = About::of(&self.dataset);
+        for advice in advice(&config, about, self.trainer.schedule.steps_per_epoch) {
+            log.warn(&format!("[advice]: {advice}"));
+        }
         let (device, network) = (&self.trainer.device, &self.trainer.network);
         let neighbours = self.neighbours.take();
         self.neighbours = neighbours
@@ -132,25 +138,22 @@ impl Session {
             Some((w, h)) => format!("{w} x {h}, all of them on the device"),
             None => "decoded as they are needed".into(),
         };
-        let (s, o, size) = (
-            &config.schedule,
-            &config.optimize,
-            config.encoder.image_size,
-        );
+        let (s, o) = (&config.schedule, &config.optimize);
         let decay = match s.decay {
-            Decay::Cosine => "then a cosine",
-            Decay::Constant => "then constant",
+            Decay::Cosine => "then a cosine".into(),
+            Decay::Step => format!("x {} at epochs {:?}", s.decay_factor, s.decay_epochs),
+            Decay::Constant => "then constant".into(),
         };
         let rows = [
             ("images", format!("{}, {feed}", grouped(self.dataset.len()))),
             (
                 "method",
                 format!(
-                    "{}, {}, {} parameters, 2 views of {size} x {size}, temperature {}",
-                    lower(config.method.name),
+                    "{}, {}, {} parameters, {}",
+                    config.method.name,
                     lower(config.encoder.arch),
                     grouped(t.params.layout().count()),
-                    config.method.temperature
+                    seen(config)?
                 ),
             ),
             (
@@ -228,7 +231,7 @@ impl Session {
             .collect();
         let notes = HashMap::from([
             ("arch".to_string(), lower(t.config.encoder.arch)),
-            ("method".to_string(), lower(t.config.method.name)),
+            ("method".to_string(), t.config.method.name.to_string()),
             (
                 "image_size".to_string(),
                 t.config.encoder.image_size.to_string(),
@@ -240,6 +243,21 @@ impl Session {
         torchvision::write(&path, &tensors, t.step as i64, &notes, Existing::Replace)?;
         Ok(path)
     }
+}
+
+/// What is cut from an image.
+fn seen(config: &Config) -> Result<String> {
+    let views = build::sights(config)?.into_iter().map(|sight| {
+        let (count, size) = (sight.views.pieces(), sight.views.size);
+        let what = match sight.views.cut {
+            Cut::Crops { .. } if count == 1 => "view",
+            Cut::Crops { .. } => "views",
+            Cut::Turned { .. } => "turned view",
+            Cut::Patches { .. } => "patches",
+        };
+        format!("{count} {what} of {size} x {size}")
+    });
+    Ok(views.collect::<Vec<_>>().join(" and "))
 }
 
 /// A choice as it is written in the configuration.

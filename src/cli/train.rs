@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Device, Result,
-    config::{Config, PRESETS},
+    config::{Config, Preset, Scale},
     data::Dataset,
     train::{run::Run, trainer::Trainer},
 };
@@ -53,22 +53,22 @@ fn suited(flags: &TrainFlags, dataset: &Dataset, device: &Device) -> Result<Conf
         .common_size()
         .map(|(width, height)| width.max(height));
     let small = common.filter(|&side| side <= SMALL);
-    let preset = match (device.name().as_str(), small) {
-        ("cpu", _) => "tiny",
-        (_, Some(_)) => "simclr-cifar",
-        (_, None) => "simclr-imagenet",
+    let scale = match (device.name().as_str(), small) {
+        ("cpu", _) => Scale::Tiny,
+        (_, Some(_)) => Scale::Cifar,
+        (_, None) => Scale::ImageNet,
     };
-    let about = PRESETS.iter().find(|(name, _, _)| *name == preset);
-    let (_, about, _) = about.expect("it is one of them");
-    eprintln!("preset   {preset}: {about}; another by --preset");
-    let image_size = match (preset, small) {
+    let preset = Preset::of(said(flags).config()?.method.name, scale);
+    let Preset { name, about, .. } = preset;
+    eprintln!("preset   {name}: {about}; another by --preset");
+    let image_size = match (scale, small) {
         (_, Some(side)) => Some(side),
-        ("tiny", None) => Some(SMALL),
+        (Scale::Tiny, None) => Some(SMALL),
         _ => None,
     };
     Said {
         flags,
-        preset: Some(preset),
+        preset: Some(preset.name),
         image_size,
     }
     .config()

@@ -1,5 +1,5 @@
 //! Layer over layer of TOML, each checked by itself so that an error names its own place.
-use super::{Config, PRESETS, nearest};
+use super::{Config, PRESETS, Preset, nearest};
 use crate::{Error, Result};
 use serde::Deserialize;
 use std::{fs, path::Path};
@@ -25,14 +25,17 @@ pub struct Layers(Table);
 
 impl Layers {
     pub fn preset(&mut self, name: &str) -> Result<()> {
-        let names = PRESETS.map(|(name, _, _)| name);
-        let Some((_, _, text)) = PRESETS.iter().find(|(known, _, _)| *known == name) else {
+        let Some(preset) = Preset::named(name) else {
+            let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
             return Err(Error::Config(format!(
                 "unknown preset `{name}`\n{}",
                 suggestion(name, &names)
             )));
         };
-        self.text(text, &format!("preset {name}"))
+        for text in preset.layers {
+            self.text(text, &format!("preset {name}"))?;
+        }
+        Ok(())
     }
 
     pub fn file(&mut self, path: &Path) -> Result<()> {

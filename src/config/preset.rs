@@ -1,184 +1,97 @@
 //! The defaults, and the presets that change them. Each number's origin is the reference code of the
-//! method, named beside it.
+//! method, named in `presets/*.toml`.
 use super::*;
 
-/// Name, what it is for, and the values that differ from the defaults.
-pub const PRESETS: [(&str, &str, &str); 3] = [
-    (
-        "simclr-imagenet",
-        "photographs, ResNet-50 at 224 pixels",
-        "",
-    ),
-    (
-        "simclr-cifar",
-        "small photographs, ResNet-18 at 32 pixels, on a GPU",
-        SIMCLR_CIFAR,
-    ),
-    ("tiny", "minutes on a CPU, at 32 pixels", TINY),
-];
-
-/// `simclr`'s README, "Pretraining on CIFAR-10": about 91 % after 1000 epochs.
-const SIMCLR_CIFAR: &str = r#"
-[encoder]
-arch = "resnet18"
-image_size = 32
-
-[method]
-temperature = 0.5
-
-[augment]                 # strength 0.5, no blur
-brightness = 0.4
-contrast = 0.4
-saturation = 0.4
-hue = 0.1
-blur = 0.0
-mean = [0.4914, 0.4822, 0.4465]
-std = [0.2470, 0.2435, 0.2616]
-
-[optimize]
-rule = "lars"
-lr = 1.0
-weight_decay = 1e-4
-
-[schedule]
-epochs = 1000
-batch = 512
-"#;
-
-/// Ours: a network that trains on two cores while one watches.
-const TINY: &str = r#"
-[encoder]
-arch = "tiny"
-image_size = 32
-
-[method]
-temperature = 0.2
-
-[augment]
-brightness = 0.4
-contrast = 0.4
-saturation = 0.4
-hue = 0.1
-blur = 0.0
-
-[optimize]
-rule = "sgd"
-lr = "linear 0.12"
-weight_decay = 5e-4
-
-[schedule]
-epochs = 5
-batch = 256
-warmup_epochs = 0.5
-
-[output]
-log_every = 10
-"#;
-
-impl Default for Data {
-    fn default() -> Data {
-        Data {
-            images: Vec::new(),
-            val: String::new(),
-            max_bad: 0.01,
-            workers: 0,
-        }
-    }
+/// Values that differ from the defaults, under a name.
+#[derive(Debug)]
+pub struct Preset {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// TOML, the later over the earlier.
+    pub layers: &'static [&'static str],
 }
 
-impl Default for Encoder {
-    fn default() -> Encoder {
-        Encoder {
-            arch: Arch::Resnet50,
-            width_multiplier: 1,
-            stem: Stem::Auto,
-            image_size: 224,
-        }
-    }
+/// How large a run is: what presets of a method there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Photographs at 224 pixels on a GPU.
+    ImageNet,
+    /// Small photographs on a GPU.
+    Cifar,
+    /// Minutes on a CPU.
+    Tiny,
 }
 
-/// simclr: tf2/model.py, the head of version 1.
-impl Default for Method {
-    fn default() -> Method {
-        Method {
-            name: MethodName::Simclr,
-            temperature: 0.1,
-            head_layers: 2,
-            head_hidden: 0,
-            head_out: 128,
-        }
-    }
+macro_rules! presets {
+    ($($name:literal, $about:literal, [$($file:literal),*];)*) => {
+        &[$(Preset {
+            name: $name,
+            about: $about,
+            layers: &[$(include_str!(concat!("presets/", $file, ".toml"))),*],
+        }),*]
+    };
 }
 
-/// simclr: tf2/data_util.py, strength 1; normalised with ImageNet's statistics as torchvision's users
-/// of the weights expect.
-impl Default for Augment {
-    fn default() -> Augment {
-        Augment {
-            crop_scale: [0.08, 1.0],
-            crop_ratio: [0.75, 4.0 / 3.0],
-            crop_filter: Filter::Bilinear,
-            jitter: 0.8,
-            brightness: 0.8,
-            contrast: 0.8,
-            saturation: 0.8,
-            hue: 0.2,
-            gray: 0.2,
-            blur: 0.5,
-            blur_sigma: [0.1, 2.0],
-            solarize: 0.0,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
-        }
-    }
-}
+pub const PRESETS: &[Preset] = presets! {
+    "simclr-imagenet", "photographs, ResNet-50 at 224 pixels", [];
+    "simclr-cifar", "small photographs, ResNet-18 at 32 pixels, on a GPU", ["cifar", "simclr-cifar"];
+    "tiny", "minutes on a CPU, at 32 pixels", ["tiny", "simclr-tiny"];
+    "moco-v1", "MoCo as first published, ResNet-50", ["moco-v1"];
+    "moco-v2", "MoCo with SimCLR's head and colours, ResNet-50", ["moco-v1", "moco-v2"];
+    "moco-cifar", "MoCo as in its authors' notebook, ResNet-18", ["moco-v1", "moco-v2", "cifar", "moco-cifar"];
+    "moco-tiny", "MoCo in minutes on a CPU", ["moco-v1", "moco-v2", "tiny", "moco-tiny"];
+    "pirl", "PIRL with jigsaw as published, NCE, ResNet-50", ["pirl"];
+    "pirl-mlp", "PIRL's best: MLP heads and InfoNCE, ResNet-50", ["pirl", "pirl-mlp"];
+    "pirl-cifar", "PIRL at 32 pixels, ResNet-18", ["pirl", "pirl-mlp", "cifar", "pirl-cifar"];
+    "pirl-tiny", "PIRL in minutes on a CPU", ["pirl", "pirl-mlp", "tiny", "pirl-tiny"];
+    "swav", "SwAV as published: batch 4096, 2x224+6x96, ResNet-50", ["swav"];
+    "swav-2x224", "SwAV without small crops, batch 4096, ResNet-50", ["swav", "swav-2x224"];
+    "swav-256", "SwAV for a batch of 256, with a queue, ResNet-50", ["swav", "swav-256"];
+    "swav-cifar", "SwAV at 32 pixels, ResNet-18", ["swav", "cifar", "swav-cifar"];
+    "swav-tiny", "SwAV in minutes on a CPU", ["swav", "tiny", "swav-tiny"];
+    "barlow", "Barlow Twins as published: batch 2048, ResNet-50", ["barlow"];
+    "barlow-cifar", "Barlow Twins at 32 pixels, ResNet-18", ["barlow", "cifar", "barlow-cifar"];
+    "barlow-tiny", "Barlow Twins in minutes on a CPU", ["barlow", "tiny", "barlow-tiny"];
+    "jigsaw", "Jigsaw puzzles, ResNet-50", ["pretext", "jigsaw"];
+    "jigsaw-cifar", "Jigsaw puzzles at 32 pixels, ResNet-18",
+        ["pretext", "jigsaw", "cifar", "cifar-pace", "pretext-small", "patches-small"];
+    "jigsaw-tiny", "Jigsaw puzzles in minutes on a CPU",
+        ["pretext", "jigsaw", "tiny", "pretext-small", "patches-small"];
+    "rotation", "RotNet, ResNet-50", ["pretext", "rotation"];
+    "rotation-cifar", "RotNet at 32 pixels, ResNet-18",
+        ["pretext", "rotation", "cifar", "cifar-pace", "pretext-small"];
+    "rotation-tiny", "RotNet in minutes on a CPU", ["pretext", "rotation", "tiny", "pretext-small"];
+    "relative-position", "Relative patch position, ResNet-50", ["pretext", "relative-position"];
+    "relative-position-cifar", "Relative patch position at 32 pixels, ResNet-18",
+        ["pretext", "relative-position", "cifar", "cifar-pace", "pretext-small", "patches-small"];
+    "relative-position-tiny", "Relative patch position in minutes on a CPU",
+        ["pretext", "relative-position", "tiny", "pretext-small", "patches-small"];
+    "supervised", "cross-entropy on labels, ResNet-50", ["supervised"];
+    "supervised-cifar", "cross-entropy on labels at 32 pixels, ResNet-18",
+        ["supervised", "cifar", "cifar-pace", "pretext-small"];
+    "supervised-tiny", "cross-entropy on labels in minutes on a CPU", ["supervised", "tiny", "pretext-small"];
+    "invariance", "no negatives: collapses, to show it; ResNet-50", ["invariance"];
+    "invariance-cifar", "no negatives: collapses, to show it; ResNet-18", ["invariance", "cifar", "cifar-pace"];
+    "invariance-tiny", "no negatives: collapses within minutes on a CPU", ["invariance", "tiny"];
+};
 
-/// simclr's README. The square-root rule equals the linear one, 0.3 x batch / 256, at a batch of 4096,
-/// and is the better one below it.
-impl Default for Optimize {
-    fn default() -> Optimize {
-        Optimize {
-            rule: Rule::Lars,
-            lr: Rate::Sqrt(0.075),
-            momentum: 0.9,
-            weight_decay: 1e-4,
-            trust: 0.001,
-            spare_vectors: true,
-        }
+impl Preset {
+    /// Of a method, where the user names none.
+    pub fn of(method: MethodName, scale: Scale) -> &'static Preset {
+        let name = match (method, scale) {
+            (MethodName::Simclr, Scale::ImageNet) => "simclr-imagenet".into(),
+            (MethodName::Simclr, Scale::Tiny) => "tiny".into(),
+            (MethodName::Moco, Scale::ImageNet) => "moco-v2".into(),
+            (MethodName::Pirl, Scale::ImageNet) => "pirl-mlp".into(),
+            (MethodName::Swav, Scale::ImageNet) => "swav-256".into(),
+            (method, Scale::ImageNet) => method.to_string(),
+            (method, Scale::Cifar) => format!("{method}-cifar"),
+            (method, Scale::Tiny) => format!("{method}-tiny"),
+        };
+        Preset::named(&name).expect("every method has one of each scale")
     }
-}
 
-impl Default for Schedule {
-    fn default() -> Schedule {
-        Schedule {
-            epochs: 100,
-            steps: 0,
-            batch: 512,
-            warmup_epochs: 10.0,
-            warmup_start: 0.0,
-            decay: Decay::Cosine,
-            decay_end: 0.0,
-            seed: 0,
-        }
-    }
-}
-
-impl Default for Engine {
-    fn default() -> Engine {
-        Engine {
-            device: "auto".into(),
-            precision: Precision::Bf16,
-            graph: Graph::Auto,
-        }
-    }
-}
-
-impl Default for Output {
-    fn default() -> Output {
-        Output {
-            checkpoint_every: Every::Seconds(600),
-            keep: 3,
-            log_every: 50,
-        }
+    pub fn named(name: &str) -> Option<&'static Preset> {
+        PRESETS.iter().find(|preset| preset.name == name)
     }
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, ImageView, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Image;
 use crate::random::Draws;
@@ -94,6 +94,37 @@ pub fn resize_into(image: &Image, from: CropBox, size: u32, filter: Filter, out:
     resize_to(image, from, (size, size), filter, out);
 }
 
+/// As [`resize_into`], of a box x, y, width, height of any place and size; pixels beside it count where
+/// the filter reaches them.
+pub fn resize_box_into(image: &Image, from: [f32; 4], size: u32, filter: Filter, out: &mut [u8]) {
+    let [x, y, width, height] = from.map(f64::from);
+    // Rounding may have put the far edge a little outside.
+    let width = width.min(image.width as f64 - x);
+    let height = height.min(image.height as f64 - y);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(filter.kernel()))
+        .crop(x, y, width, height);
+    resize(&typed(image), (size, size), &options, out);
+}
+
+/// Turns `pixels` (size, size, 3) counter-clockwise by `quarters`, in place.
+pub fn turn(pixels: &mut [u8], size: u32, quarters: u32) {
+    let (size, old) = (size as usize, pixels.to_vec());
+    let (old, _) = old.as_chunks::<3>();
+    let (new, _) = pixels.as_chunks_mut::<3>();
+    for (at, pixel) in new.iter_mut().enumerate() {
+        let (i, j) = (at / size, at % size);
+        let last = size - 1;
+        let (i, j) = match quarters % 4 {
+            0 => return,
+            1 => (j, last - i),
+            2 => (last - i, last - j),
+            _ => (last - j, i),
+        };
+        *pixel = old[i * size + j];
+    }
+}
+
 /// Mirrors each row of `pixels` (n, width, 3) in place.
 pub fn flip_horizontally(pixels: &mut [u8], width: u32) {
     for row in pixels.chunks_exact_mut(width as usize * 3) {
@@ -163,19 +194,37 @@ pub(super) fn resize_to(
     filter: Filter,
     out: &mut [u8],
 ) {
-    let filter = match filter {
-        Filter::Bilinear => FilterType::Bilinear,
-        Filter::Bicubic => FilterType::CatmullRom,
-    };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-    // Typed by its one pixel format: the resizer's code for the others is then not compiled.
-    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels)
-        .expect("an image holds width x height x 3 bytes");
-    let source = TypedCroppedImage::new(source, from.x, from.y, from.width, from.height)
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter.kernel()));
+    let (x, y, width, height) = (from.x, from.y, from.width, from.height);
+    let source = TypedCroppedImage::new(typed(image), x, y, width, height)
         .expect("a crop is inside its image");
+    resize(&source, to, &options, out);
+}
+
+/// Typed by its one pixel format: the resizer's code for the others is then not compiled.
+fn typed(image: &Image) -> TypedImageRef<'_, U8x3> {
+    TypedImageRef::from_buffer(image.width, image.height, &image.pixels)
+        .expect("an image holds width x height x 3 bytes")
+}
+
+fn resize(
+    source: &impl ImageView<Pixel = U8x3>,
+    to: (u32, u32),
+    options: &ResizeOptions,
+    out: &mut [u8],
+) {
     let mut target = TypedImage::<U8x3>::from_buffer(to.0, to.1, out)
-        .expect("the output holds size x size x 3 bytes");
+        .expect("the output holds width x height x 3 bytes");
     RESIZER
-        .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, &options))
+        .with_borrow_mut(|resizer| resizer.resize_typed(source, &mut target, options))
         .expect("both are RGB of 8 bits");
+}
+
+impl Filter {
+    fn kernel(self) -> FilterType {
+        match self {
+            Filter::Bilinear => FilterType::Bilinear,
+            Filter::Bicubic => FilterType::CatmullRom,
+        }
+    }
 }

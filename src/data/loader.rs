@@ -6,26 +6,13 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::crop::{Filter, flip_horizontally, random_resized_crop, resize_into};
 use super::image::Tally;
 use super::ordered::{Ordered, Stop};
-use super::{BadImage, Dataset, Image, sampler};
-use crate::random::{Draws, Purpose};
+use super::{BadImage, Dataset, Image, Views, sampler};
 use crate::{Error, Result};
 
 /// Bad images in a row after which a place in a batch is given up.
 const MAX_REPLACEMENTS: usize = 100;
-
-/// One random crop of each image: RandomResizedCrop to `size`, then a flip for every second one.
-#[derive(Clone, Copy, Debug)]
-pub struct View {
-    pub size: u32,
-    /// Share of the image's area.
-    pub scale: (f32, f32),
-    /// Width over height.
-    pub ratio: (f32, f32),
-    pub filter: Filter,
-}
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -39,7 +26,7 @@ pub struct Plan {
     pub workers: usize,
     /// Batches made ahead.
     pub depth: usize,
-    pub views: Vec<View>,
+    pub views: Vec<Views>,
     /// Share of bad images above which the run stops, once 1000 (or all, if fewer) are read.
     pub max_bad: f32,
 }
@@ -51,8 +38,10 @@ pub struct HostBatch {
     /// Each image's place in the dataset.
     pub ids: Vec<u32>,
     pub labels: Vec<Option<u32>>,
-    /// A view each: (batch, size, size, 3).
+    /// Of each of the plan's views: (pieces batch, size, size, 3), in the order of [`Views::row`].
     pub views: Vec<Vec<u8>>,
+    /// What was done to each image, where one of the plan's views tells (the last that does).
+    pub targets: Vec<u32>,
     /// Images that others stand in for.
     pub bad: Vec<BadImage>,
     /// How long the taker waited.
@@ -117,6 +106,7 @@ struct Maker {
 /// One image's part of a batch.
 struct Filled {
     id: u32,
+    target: u32,
     bad: Vec<BadImage>,
 }
 
@@ -140,6 +130,7 @@ impl Maker {
             ids: filled.iter().map(|filled| filled.id).collect(),
             labels: filled.iter().map(label).collect(),
             views,
+            targets: filled.iter().map(|filled| filled.target).collect(),
             bad: filled.into_iter().flat_map(|filled| filled.bad).collect(),
             wait: Duration::ZERO,
         })
@@ -159,18 +150,21 @@ impl Maker {
         order
     }
 
-    fn room(&self, view: &View) -> Vec<u8> {
-        vec![0; self.plan.batch * view.size as usize * view.size as usize * 3]
+    fn room(&self, views: &Views) -> Vec<u8> {
+        vec![0; self.plan.batch * views.pieces() * bytes(views)]
     }
 
-    /// For each place in the batch, its part of each view.
+    /// For each place in the batch, its pieces of each of the views.
     fn places<'a>(&self, views: &'a mut [Vec<u8>]) -> Vec<Vec<&'a mut [u8]>> {
+        let batch = self.plan.batch;
         let mut places: Vec<Vec<&mut [u8]>> = Vec::new();
-        places.resize_with(self.plan.batch, Vec::new);
-        for pixels in views {
-            let bytes = pixels.len() / self.plan.batch;
-            for (place, part) in places.iter_mut().zip(pixels.chunks_exact_mut(bytes)) {
-                place.push(part);
+        places.resize_with(batch, Vec::new);
+        for (views, pixels) in self.plan.views.iter().zip(views) {
+            let mut rows: Vec<Option<&mut [u8]>> =
+                pixels.chunks_exact_mut(bytes(views)).map(Some).collect();
+            for (place, parts) in places.iter_mut().enumerate() {
+                let row = |piece| views.row(batch, place, piece);
+                parts.extend((0..views.pieces()).filter_map(|piece| rows[row(piece)].take()));
             }
         }
         places
@@ -190,12 +184,12 @@ impl Maker {
         for replacement in 0..MAX_REPLACEMENTS {
             let id = order[(position + replacement * self.plan.batch) % order.len()];
             if stop.requested() {
-                return Ok(Filled { id, bad });
+                return Ok(Filled { id, target: 0, bad });
             }
             match self.dataset.decode(id as usize) {
                 Ok(image) => {
-                    self.cut(&image, epoch, id, out);
-                    return Ok(Filled { id, bad });
+                    let target = self.cut(&image, epoch, id, out);
+                    return Ok(Filled { id, target, bad });
                 }
                 Err(image) => bad.push(image),
             }
@@ -206,17 +200,23 @@ impl Maker {
         )))
     }
 
-    fn cut(&self, image: &Image, epoch: u32, id: u32, out: &mut [&mut [u8]]) {
-        for (number, (view, out)) in self.plan.views.iter().zip(out).enumerate() {
-            let (seed, number) = (self.plan.seed, number as u32);
-            let mut draws = Draws::new(seed, Purpose::Crop, epoch, id, number);
-            let (width, height) = (image.width, image.height);
-            let from = random_resized_crop(&mut draws, width, height, view.scale, view.ratio);
-            let flip = draws.unit() < 0.5;
-            resize_into(image, from, view.size, view.filter, out);
-            if flip {
-                flip_horizontally(out, view.size);
+    /// The image's target.
+    fn cut(&self, image: &Image, epoch: u32, id: u32, mut out: &mut [&mut [u8]]) -> u32 {
+        let mut target = 0;
+        for views in &self.plan.views {
+            let drawn = views.draw(self.plan.seed, epoch, id, image.width, image.height);
+            let (now, later) = out.split_at_mut(views.pieces());
+            views.cut(image, &drawn, now);
+            out = later;
+            if views.targets() > 0 {
+                target = drawn.target;
             }
         }
+        target
     }
+}
+
+/// Of one piece.
+fn bytes(views: &Views) -> usize {
+    views.size as usize * views.size as usize * 3
 }

@@ -15,9 +15,11 @@ pub mod permutations;
 mod resident;
 pub mod sampler;
 mod source;
+pub mod views;
 
 pub use dataset::Dataset;
 pub use evaluation::{EvaluationBatch, EvaluationBatches, evaluation_batches};
 pub use image::{BadImage, Image};
-pub use loader::{HostBatch, Loader, Plan, View};
+pub use loader::{HostBatch, Loader, Plan};
 pub use resident::{Resident, resident};
+pub use views::Views;

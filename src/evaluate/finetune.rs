@@ -5,7 +5,10 @@ use super::{Encoder, Input, RateDecay, Score, features::finite, rank};
 use crate::{
     Device, Error, Result, Tensor, Var,
     data::{
-        BadImage, Dataset, HostBatch, Loader, Plan, View, crop::Filter, sampler::steps_per_epoch,
+        BadImage, Dataset, HostBatch, Loader, Plan, Views,
+        crop::Filter,
+        sampler::steps_per_epoch,
+        views::{Area, Cut},
     },
     nn::{Params, Pass, ResNet, layers::Linear},
     ops::{
@@ -87,8 +90,10 @@ pub struct Classifier {
 }
 
 /// What the images are cropped by: torchvision's `RandomResizedCrop` as it comes.
-const SCALE: (f32, f32) = (0.08, 1.0);
-const RATIO: (f32, f32) = (3.0 / 4.0, 4.0 / 3.0);
+const AREA: Area = Area {
+    scale: (0.08, 1.0),
+    ratio: (3.0 / 4.0, 4.0 / 3.0),
+};
 /// Share of bad images above which training stops, as `train` has it.
 const MAX_BAD: f32 = 0.01;
 /// Batches made ahead.
@@ -162,11 +167,14 @@ impl Classifier {
             steps: steps as u64,
             workers,
             depth: DEPTH,
-            views: vec![View {
+            views: vec![Views {
                 size: self.input.size,
-                scale: SCALE,
-                ratio: RATIO,
                 filter: Filter::Bilinear,
+                cut: Cut::Crops {
+                    count: 1,
+                    area: AREA,
+                },
+                first: 0,
             }],
             max_bad: MAX_BAD,
         }

@@ -1,8 +1,8 @@
 //! SimCLR (Chen et al. 2020, arXiv 2002.05709): two views of an image are each other's positive, and
 //! every other view in the batch is a negative.
-use super::{Batch, Method};
+use super::{Batch, InParts, Method, Objective};
 use crate::{
-    Result, Var,
+    Result, Tape, Var,
     nn::{Pass, Projector, ResNet},
     ops,
 };
@@ -17,19 +17,31 @@ pub struct SimClr {
 }
 
 impl Method for SimClr {
+    fn loss(&mut self, pass: &mut Pass, batch: &Batch) -> Result<Objective> {
+        let z = self.embed(pass, batch)?;
+        Ok(Objective {
+            loss: self.contrast(&mut pass.tape, &z)?,
+            embeddings: z.value,
+            codes: None,
+        })
+    }
+
+    fn in_parts(&mut self) -> Option<&mut dyn InParts> {
+        Some(self)
+    }
+}
+
+impl InParts for SimClr {
+    fn embed(&mut self, pass: &mut Pass, batch: &Batch) -> Result<Var> {
+        let views = Var::constant(batch.views[0].clone());
+        assert_eq!(views.value.dims()[0], 2 * batch.images, "simclr: two views");
+        let h = self.encoder.forward(pass, &views)?; // (2n, features)
+        self.head.forward(pass, &h) // (2n, d)
+    }
+
     /// NT-Xent, eq. 1: the mean over all 2n views of `-log softmax(similarity)[positive]`.
     /// The views come stacked: rows i and i + n show the same image.
-    fn loss(&mut self, pass: &mut Pass, batch: &Batch) -> Result<Var> {
-        let [views] = &batch.views[..] else {
-            panic!("simclr: two views of one size")
-        };
-        assert_eq!(
-            views.dims()[0],
-            2 * batch.images,
-            "simclr: two views an image"
-        );
-        let h = self.encoder.forward(pass, &Var::constant(views.clone()))?; // (2n, features)
-        let z = self.head.forward(pass, &h)?; // (2n, d)
-        ops::nt_xent(&mut pass.tape, &z, self.temperature)
+    fn contrast(&mut self, tape: &mut Tape, z: &Var) -> Result<Var> {
+        ops::nt_xent(tape, z, self.temperature)
     }
 }

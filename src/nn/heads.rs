@@ -4,60 +4,74 @@ use super::{
     layout::Layout,
     params::Pass,
 };
-use crate::{Result, Var};
+use crate::{Result, Var, ops};
 
-/// Linear, batch norm, relu, ..., linear, batch norm without shift: SimCLR's (`simclr:tf2/model.py`).
+/// Which layers of a head are followed by batch norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// Every one; the last without shift: SimCLR (`simclr:tf2/model.py`).
+    All,
+    /// All but the last: SwAV.
+    Hidden,
+    /// All but the last, which the loss normalises itself: Barlow Twins.
+    Outside,
+    /// None: MoCo, PIRL.
+    None,
+}
+
+/// Linear, (batch norm,) relu, ..., linear (, batch norm). A linear layer has a bias unless batch norm
+/// follows, which would take it away again.
 #[derive(Clone, Debug)]
 pub struct Projector {
-    hidden: Vec<(Linear, BatchNorm)>,
-    output: Linear,
-    output_norm: Option<BatchNorm>,
+    hidden: Vec<Layer>,
+    output: Layer,
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    linear: Linear,
+    norm: Option<BatchNorm>,
 }
 
 impl Projector {
-    /// `sizes`: features, each hidden layer, output. Named `head.0`, `head.1`, ... and `head.N.norm`.
-    pub fn new(layout: &mut Layout, sizes: &[usize], output_norm: bool) -> Projector {
+    /// `sizes`: features, each hidden layer, output. Named `name.0`, `name.1`, ... and `name.N.norm`.
+    pub fn new(layout: &mut Layout, name: &str, sizes: &[usize], norm: Norm) -> Projector {
         assert!(sizes.len() >= 2, "a head has an input and an output");
         let last = sizes.len() - 2;
-        let hidden = (0..last).map(|i| {
-            let linear = Linear::new(
-                layout,
-                &format!("head.{i}"),
-                [sizes[i], sizes[i + 1]],
-                false,
-            );
-            (
-                linear,
-                BatchNorm::new(layout, &format!("head.{i}.norm"), sizes[i + 1]),
-            )
-        });
-        let hidden = hidden.collect();
-        let output = Linear::new(
-            layout,
-            &format!("head.{last}"),
-            [sizes[last], sizes[last + 1]],
-            false,
-        );
-        let norm = format!("head.{last}.norm");
-        let output_norm =
-            output_norm.then(|| BatchNorm::with(layout, &norm, sizes[last + 1], 1.0, false));
+        let mut layer = |i: usize| {
+            let (normed, bias) = match norm {
+                Norm::All => (true, false),
+                Norm::Hidden => (i < last, i == last),
+                Norm::Outside => (i < last, false),
+                Norm::None => (false, true),
+            };
+            let linear = [sizes[i], sizes[i + 1]];
+            let linear = Linear::new(layout, &format!("{name}.{i}"), linear, bias);
+            let shifted = i < last;
+            let norm = format!("{name}.{i}.norm");
+            let norm = normed.then(|| BatchNorm::with(layout, &norm, sizes[i + 1], 1.0, shifted));
+            Layer { linear, norm }
+        };
         Projector {
-            hidden,
-            output,
-            output_norm,
+            hidden: (0..last).map(&mut layer).collect(),
+            output: layer(last),
         }
     }
 
     /// x (n, features) to (n, output).
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
         let mut x = x.clone();
-        for (linear, norm) in &self.hidden {
+        for Layer { linear, norm } in &self.hidden {
             x = linear.forward(pass, &x)?;
-            x = norm.forward_relu(pass, &x, None)?;
+            x = match norm {
+                Some(norm) => norm.forward_relu(pass, &x, None)?,
+                None => ops::relu(&mut pass.tape, &x)?,
+            };
         }
-        let x = self.output.forward(pass, &x)?;
-        self.output_norm
-            .as_ref()
-            .map_or(Ok(x.clone()), |norm| norm.forward(pass, &x, None))
+        let x = self.output.linear.forward(pass, &x)?;
+        match &self.output.norm {
+            Some(norm) => norm.forward(pass, &x, None),
+            None => Ok(x),
+        }
     }
 }

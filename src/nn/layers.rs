@@ -163,6 +163,10 @@ impl Linear {
             bias: bias.then(|| layout.parameter(format!("{name}.bias"), [outputs], init)),
         }
     }
+    /// (outputs, inputs).
+    pub fn weight(&self) -> ParameterId {
+        self.weight
+    }
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<Var> {
         let weight = pass.weight(self.weight);
         let Some(bias) = self.bias else {

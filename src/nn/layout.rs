@@ -78,6 +78,9 @@ impl Layout {
     pub fn parameters(&self) -> &[Entry] {
         &self.parameters
     }
+    pub fn entry(&self, id: ParameterId) -> &Entry {
+        &self.parameters[id.0]
+    }
     pub fn statistics(&self) -> &[Entry] {
         &self.statistics
     }

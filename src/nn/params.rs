@@ -7,9 +7,10 @@ use crate::{
         batch_norm::{Mode, Running},
         copy,
     },
+    tape::Gradients,
     tensor::Element,
 };
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 /// Every weight of a network in one f32 allocation, a copy of it in the device's real numbers where that
 /// is another type, and batch norm's running statistics.
@@ -60,6 +61,14 @@ impl Params {
     pub fn deep_copy(&self) -> Result<Params> {
         let (values, statistics) = (self.values.to_vec()?, self.statistics.to_vec()?);
         Params::of(self.device(), &self.layout, &values, &statistics)
+    }
+
+    /// The same weights, with running statistics of their own.
+    pub fn with_own_statistics(&self) -> Result<Params> {
+        Ok(Params {
+            statistics: copy::full(self.device(), self.statistics.shape().clone(), 0.0)?,
+            ..self.clone()
+        })
     }
 
     pub fn layout(&self) -> &Arc<Layout> {
@@ -120,6 +129,13 @@ impl<'a> Pass<'a> {
     pub fn evaluate(params: &'a Params) -> Pass<'a> {
         Pass::new(params, Mode::Evaluate, false)
     }
+    pub fn params(&self) -> &'a Params {
+        self.params
+    }
+    pub fn set_groups(&mut self, _: usize) {} // STUB
+    pub fn with_groups(self, _: usize) -> Self {
+        self
+    } // STUB
     pub fn mode(&self) -> Mode {
         self.mode.clone()
     }
@@ -175,8 +191,18 @@ impl<'a> Pass<'a> {
 
     /// Writes d loss / d values into `gradients`, laid out as `values`. A parameter the loss does not
     /// depend on gets zeros; gaps are left alone.
-    pub fn backward(self, loss: &Var, gradients: &Tensor) -> Result<()> {
-        let mut found = self.tape.backward(loss)?;
+    pub fn backward(mut self, loss: &Var, gradients: &Tensor) -> Result<()> {
+        let found = mem::take(&mut self.tape).backward(loss)?;
+        self.write(found, gradients)
+    }
+
+    /// As `backward`, of what depends on `y` alone and whose gradient there is `dy`.
+    pub fn backward_from(mut self, y: &Var, dy: Tensor, gradients: &Tensor) -> Result<()> {
+        let found = mem::take(&mut self.tape).backward_from(y, dy)?;
+        self.write(found, gradients)
+    }
+
+    fn write(&self, mut found: Gradients, gradients: &Tensor) -> Result<()> {
         for (entry, leaf) in self.params.layout.parameters().iter().zip(&self.leaves) {
             let into = self.params.view(gradients, entry);
             match leaf.as_ref().and_then(|leaf| found.take(leaf)) {

@@ -95,6 +95,18 @@ struct Block {
 impl ResNet {
     /// Declares the network in `layout`. `width` multiplies every channel count (SimCLR's 2x, 4x).
     pub fn new(layout: &mut Layout, arch: Architecture, stem: Stem, width: usize) -> ResNet {
+        ResNet::with(layout, arch, stem, width, 1.0)
+    }
+
+    /// As `new`; `residual` is what the scale of each block's last batch norm starts as. At 0 the blocks
+    /// start as the identity (Goyal et al. 2017).
+    pub fn with(
+        layout: &mut Layout,
+        arch: Architecture,
+        stem: Stem,
+        width: usize,
+        residual: f32,
+    ) -> ResNet {
         let base = arch.width() * width;
         let (window, stride) = match (stem, arch) {
             (Stem::ImageNet, _) => (7, 2),
@@ -109,7 +121,8 @@ impl ResNet {
             for block in 0..depth {
                 let name = format!("layer{}.{block}", stage + 1);
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                let (block, out) = Block::new(layout, &name, arch, c, base << stage, stride);
+                let shape = (c, base << stage, stride);
+                let (block, out) = Block::new(layout, &name, arch, shape, residual);
                 blocks.push(block);
                 c = out;
             }
@@ -178,14 +191,13 @@ impl ResNet {
 }
 
 impl Block {
-    /// A block of `width` channels at `stride`, and how many it puts out.
+    /// A block of c inputs, `width` channels and a stride, and how many channels it puts out.
     fn new(
         layout: &mut Layout,
         name: &str,
         arch: Architecture,
-        c: usize,
-        width: usize,
-        stride: u32,
+        (c, width, stride): (usize, usize, u32),
+        residual: f32,
     ) -> (Block, usize) {
         let out = if arch.is_bottleneck() {
             4 * width
@@ -213,10 +225,9 @@ impl Block {
                     window,
                     stride,
                 );
-                (
-                    conv,
-                    BatchNorm::new(layout, &format!("{name}.bn{}", i + 1), k),
-                )
+                let scale = if i + 1 == shapes.len() { residual } else { 1.0 };
+                let norm = format!("{name}.bn{}", i + 1);
+                (conv, BatchNorm::with(layout, &norm, k, scale, true))
             });
         let layers = layers.collect();
         let downsample = (stride != 1 || c != out).then(|| {

@@ -15,6 +15,8 @@ pub struct Recipe {
     pub jitter: [f32; 4],
     pub jitter_probability: f32,
     pub gray_probability: f32,
+    /// Grey before the jitter, as MoCo v1 has it, and not after.
+    pub gray_first: bool,
     pub blur_probability: f32,
     /// Least and greatest standard deviation of the blur, in pixels.
     pub blur_sigma: [f32; 2],
@@ -36,6 +38,7 @@ impl Recipe {
             jitter: [0.0; 4],
             jitter_probability: 0.0,
             gray_probability: 0.0,
+            gray_first: false,
             blur_probability: 0.0,
             blur_sigma: [0.1, 2.0],
             solarize_probability: 0.0,
@@ -121,12 +124,15 @@ pub mod table {
     pub const ORDER: usize = 0;
     /// `FACTORS + operation`: factors of brightness, contrast, saturation; the hue's shift in turns.
     pub const FACTORS: usize = 4;
-    /// 1 for a grey view.
+    /// `GRAY_LAST` for a view that is grey after its jitter, `GRAY_FIRST` before it; 0 for none.
     pub const GRAY: usize = 8;
     /// The blur's standard deviation in pixels; 0 for none.
     pub const SIGMA: usize = 9;
     /// Channels at or above it are inverted; 256 or more for none.
     pub const SOLARIZE: usize = 10;
+
+    pub const GRAY_LAST: f32 = 1.0;
+    pub const GRAY_FIRST: f32 = 2.0;
 
     pub const BRIGHTNESS: usize = 0;
     pub const CONTRAST: usize = 1;

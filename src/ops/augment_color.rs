@@ -92,6 +92,9 @@ impl Planes {
 
     /// Jitter and grayscale, of a row of the table.
     fn jitter(&mut self, row: &[f32]) {
+        if row[table::GRAY] == table::GRAY_FIRST {
+            self.each(|v| [luma(v); 3]);
+        }
         for &op in &row[table::ORDER..table::ORDER + 4] {
             let op = op as usize;
             if op == table::NONE {
@@ -108,7 +111,7 @@ impl Planes {
                 _ => self.each(|v| turned(v, factor)),
             }
         }
-        if row[table::GRAY] != 0.0 {
+        if row[table::GRAY] == table::GRAY_LAST {
             self.each(|v| [luma(v); 3]);
         }
     }

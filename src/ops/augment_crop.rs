@@ -1,4 +1,5 @@
-//! `augment_crop`: boxes of small images that live on the device, resized to squares, maybe mirrored.
+//! `augment_crop`: boxes of small images that live on the device, resized to squares, maybe turned and
+//! mirrored.
 //!
 //! PIL's antialiased triangle filter, cut off at the box as if that were cut out first; one rounding at
 //! the end instead of PIL's two. Every device gives the same bytes.
@@ -9,14 +10,18 @@ use crate::{
 };
 use rayon::prelude::*;
 
+/// Numbers of a box.
+pub const BOX: usize = 6;
+
 /// Row i is box `boxes[i]` of image `indices[i]`: images (count, h, w, 3) u8, indices (rows) u32, boxes
-/// (rows, 5) f32 (x, y, width, height in pixels, inside the image; 1 to mirror) -> u8 (rows, size, size, 3).
+/// (rows, 6) f32 (x, y, width, height in pixels, inside the image; quarters to turn counter-clockwise; then
+/// 1 to mirror) -> u8 (rows, size, size, 3).
 pub fn crop(images: &Tensor, indices: &Tensor, boxes: &Tensor, size: usize) -> Result<Tensor> {
     let [count, height, width, channels] = images.dims_of();
     let rows = indices.len();
     assert_eq!((channels, images.element()), (3, Element::U8), "crop");
     assert_eq!(indices.element(), Element::U32, "crop: indices");
-    assert_eq!(boxes.dims(), [rows, 5], "crop: boxes");
+    assert_eq!(boxes.dims(), [rows, BOX], "crop: boxes");
     let y = Tensor::uninit(images.device(), Element::U8, [rows, size, size, 3])?;
     images.device().launch(AugmentCrop {
         images: images.ptr(),
@@ -71,7 +76,8 @@ fn resize(y: &mut [u8], size: usize, image: &[u8], width: usize, bounds: &[f32])
     let height = image.len() / (width * 3);
     let mut across = taps(size, bounds[0], bounds[2], width);
     let down = taps(size, bounds[1], bounds[3], height);
-    if bounds[4] != 0.0 {
+    let (turns, mirrored) = (bounds[4] as u32, bounds[5] != 0.0);
+    if turns == 0 && mirrored {
         across.reverse();
     }
     let end = |taps: &Taps| taps.first + taps.weights.len();
@@ -105,6 +111,24 @@ fn resize(y: &mut [u8], size: usize, image: &[u8], width: usize, bounds: &[f32])
             }
         }
     }
+    if turns > 0 {
+        turn(y, size, turns, mirrored);
+    }
+}
+
+/// Counter-clockwise by `quarters`, then maybe mirrored.
+fn turn(y: &mut [u8], size: usize, quarters: u32, mirrored: bool) {
+    let (before, last) = (y.to_vec(), size - 1);
+    for (at, y) in y.chunks_exact_mut(3).enumerate() {
+        let (line, column) = (at / size, at % size);
+        let seen = if mirrored { last - column } else { column };
+        let (line, column) = match quarters {
+            1 => (seen, last - line),
+            2 => (last - line, last - seen),
+            _ => (last - seen, line),
+        };
+        y.copy_from_slice(&before[(line * size + column) * 3..][..3]);
+    }
 }
 
 impl Kernel for AugmentCrop {
@@ -120,10 +144,10 @@ impl Kernel for AugmentCrop {
         let (rows, size) = (self.rows as usize, self.size as usize);
         let images = memory.read::<u8>(self.images, count * h * w * 3);
         let indices = memory.read::<u32>(self.indices, rows);
-        let boxes = memory.read::<f32>(self.boxes, rows * 5);
+        let boxes = memory.read::<f32>(self.boxes, rows * BOX);
         let y = memory.write::<u8>(self.y, rows * size * size * 3);
         y.par_chunks_exact_mut(size * size * 3)
-            .zip(indices.par_iter().zip(boxes.par_chunks_exact(5)))
+            .zip(indices.par_iter().zip(boxes.par_chunks_exact(BOX)))
             .for_each(|(y, (&index, bounds))| {
                 let image = &images[index as usize * h * w * 3..][..h * w * 3];
                 resize(y, size, image, w, bounds);

@@ -9,10 +9,23 @@ use crate::{
 
 /// The table (rows, 16) f32 for images `ids` (rows) u32 in `epoch` (1) u32; its fields are in [`table`].
 pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: &Tensor, view: u32) -> Result<Tensor> {
+    draw_pieces(ids, 1, recipe, seed, epoch, view)
+}
+
+/// The table (n pieces, 16) of images `ids` (n) that were cut into `pieces`: row i pieces + p is of piece p of
+/// image i, whose view has the number `view + p`.
+pub fn draw_pieces(
+    ids: &Tensor,
+    pieces: usize,
+    recipe: &Recipe,
+    seed: u64,
+    epoch: &Tensor,
+    view: u32,
+) -> Result<Tensor> {
     assert_eq!(ids.element(), Element::U32, "augment: ids");
     let found = (epoch.len(), epoch.element());
     assert_eq!(found, (1, Element::U32), "augment: epoch");
-    let rows = ids.len();
+    let rows = ids.len() * pieces;
     let made = Tensor::uninit(ids.device(), Element::F32, [rows, table::COLS])?;
     let [brightness, contrast, saturation, hue] = recipe.jitter;
     assert!(hue <= 0.5, "augment: hue shifts by {hue} turns");
@@ -22,6 +35,7 @@ pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: &Tensor, view: u32)
         epoch: epoch.ptr(),
         seed,
         rows: rows as u32,
+        pieces: pieces as u32,
         view,
         brightness,
         contrast,
@@ -29,6 +43,10 @@ pub fn draw(ids: &Tensor, recipe: &Recipe, seed: u64, epoch: &Tensor, view: u32)
         hue,
         jitter_probability: recipe.jitter_probability,
         gray_probability: recipe.gray_probability,
+        gray: match recipe.gray_first {
+            true => table::GRAY_FIRST,
+            false => table::GRAY_LAST,
+        },
         blur_probability: recipe.blur_probability,
         sigma_low: recipe.blur_sigma[0],
         sigma_high: recipe.blur_sigma[1],
@@ -55,7 +73,8 @@ impl AugmentDraw {
         row[table::FACTORS + table::CONTRAST] = factor(self.contrast);
         row[table::FACTORS + table::SATURATION] = factor(self.saturation);
         row[table::FACTORS + table::HUE] = draws.uniform(-self.hue, self.hue);
-        row[table::GRAY] = f32::from(u8::from(draws.unit() < self.gray_probability));
+        let gray = draws.unit() < self.gray_probability;
+        row[table::GRAY] = if gray { self.gray } else { 0.0 };
         let blur = draws.unit() < self.blur_probability;
         let sigma = draws.uniform(self.sigma_low, self.sigma_high);
         row[table::SIGMA] = if blur { sigma } else { 0.0 };
@@ -74,15 +93,17 @@ impl Kernel for AugmentDraw {
         Grid::elements(self.rows as u64)
     }
     fn bytes(&self, _: Real) -> u64 {
-        self.rows as u64 * 4 * (1 + table::COLS as u64)
+        4 * (self.rows as u64 * table::COLS as u64 + (self.rows / self.pieces) as u64)
     }
     fn on_cpu(&self, memory: &Host) {
         let rows = self.rows as usize;
-        let ids = memory.read::<u32>(self.ids, rows);
+        let pieces = self.pieces as usize;
+        let ids = memory.read::<u32>(self.ids, rows / pieces);
         let epoch = memory.read::<u32>(self.epoch, 1)[0];
         let made = memory.write::<f32>(self.table, rows * table::COLS);
-        for (row, &id) in made.chunks_exact_mut(table::COLS).zip(ids) {
-            let mut draws = Draws::new(self.seed, Purpose::Color, epoch, id, self.view);
+        for (number, row) in made.chunks_exact_mut(table::COLS).enumerate() {
+            let (id, view) = (ids[number / pieces], self.view + (number % pieces) as u32);
+            let mut draws = Draws::new(self.seed, Purpose::Color, epoch, id, view);
             row.copy_from_slice(&self.row(&mut draws));
         }
     }

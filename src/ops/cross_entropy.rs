@@ -29,7 +29,6 @@ pub fn forward(logits: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
     let device = logits.device();
     let lse = Tensor::uninit(device, Element::F32, [rows])?;
     let losses = Tensor::uninit(device, Element::F32, [rows])?;
-    let loss = Tensor::uninit(device, Element::F32, [1])?;
     device.launch(CrossEntropyForward {
         logits: logits.ptr(),
         targets: targets.ptr(),
@@ -38,12 +37,18 @@ pub fn forward(logits: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
         rows: rows as u32,
         classes: classes as u32,
     })?;
-    device.launch(CrossEntropyMean {
+    Ok((mean(&losses)?, lse))
+}
+
+/// (1), of f32 numbers.
+pub fn mean(losses: &Tensor) -> Result<Tensor> {
+    let loss = Tensor::uninit(losses.device(), Element::F32, [1])?;
+    losses.device().launch(CrossEntropyMean {
         losses: losses.ptr(),
         loss: loss.ptr(),
-        rows: rows as u32,
+        rows: losses.len() as u32,
     })?;
-    Ok((loss, lse))
+    Ok(loss)
 }
 
 /// dlogits = (softmax - one at the target) dy / rows, dy (1).

@@ -16,8 +16,10 @@ pub mod concat_rows;
 pub mod conv2d;
 pub mod conv2d_image;
 pub mod copy;
+pub mod cosine_distance;
 pub mod cross_correlation;
 pub mod cross_entropy;
+pub mod deal_rows;
 pub mod draw_negatives;
 pub mod dropout;
 pub mod ema;
@@ -32,10 +34,10 @@ pub mod optimize;
 pub mod pair_patches;
 pub mod relu;
 pub mod reshape;
-pub mod weighted_sum;
 pub mod ring_push;
 pub mod sinkhorn;
 pub mod swapped_prediction;
+pub mod weighted_sum;
 
 pub use add::add;
 pub use bank_nce::bank_nce;
@@ -47,8 +49,10 @@ pub use batch_norm_relu_max_pool::batch_norm_relu_max_pool;
 pub use concat_rows::concat_rows;
 pub use conv2d::{conv2d, conv2d_with_statistics};
 pub use conv2d_image::conv2d_image;
+pub use cosine_distance::cosine_distance;
 pub use cross_correlation::cross_correlation;
 pub use cross_entropy::cross_entropy;
+pub use deal_rows::deal_rows;
 pub use draw_negatives::draw_negatives;
 pub use dropout::dropout;
 pub use ema::ema;
@@ -62,10 +66,10 @@ pub use nt_xent::nt_xent;
 pub use pair_patches::pair_patches;
 pub use relu::relu;
 pub use reshape::reshape;
-pub use weighted_sum::weighted_sum;
 pub use ring_push::{ring_first, ring_push};
 pub use sinkhorn::sinkhorn;
 pub use swapped_prediction::swapped_prediction;
+pub use weighted_sum::weighted_sum;
 
 /// The grid of kernels that map packs of 16 bytes: 16 elements a thread, in two to four packs.
 fn flat_grid(n: u64) -> crate::device::Grid {

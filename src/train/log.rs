@@ -1,7 +1,7 @@
 //! What a run says while it runs: a bar on a terminal, one line an interval elsewhere, `metrics.jsonl`
 //! and `bad_images.jsonl` in its folder. All talk goes to stderr. A log that cannot be written warns
 //! once and stops nothing.
-use crate::{Error, Result, config::hours_minutes, data::BadImage};
+use crate::{Error, Result, config::hours_minutes, data::BadImage, evaluate::Collapse};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -26,6 +26,8 @@ pub struct Step {
     pub gradient_norm: f64,
     pub images: usize,
     pub wait: Duration,
+    /// What was looked at of the views.
+    pub collapse: Option<Collapse>,
 }
 
 /// A line of `metrics.jsonl`: means over the steps since the one before.
@@ -39,6 +41,18 @@ struct Line {
     images_per_second: f64,
     /// Share of the time that images were waited for.
     wait: f64,
+    #[serde(flatten)]
+    collapse: Option<Embeddings>,
+}
+
+/// Of the line's last step: see `Collapse`.
+#[derive(Debug, Serialize)]
+struct Embeddings {
+    spread: f32,
+    mean_cosine: f32,
+    effective_rank: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_entropy: Option<f32>,
 }
 
 pub struct Log {
@@ -119,6 +133,12 @@ impl Log {
             gradient_norm: step.gradient_norm,
             images_per_second: window.images as f64 / seconds,
             wait: window.wait.as_secs_f64() / seconds,
+            collapse: step.collapse.map(|seen| Embeddings {
+                spread: seen.spread,
+                mean_cosine: seen.mean_cosine,
+                effective_rank: seen.effective_rank,
+                usage_entropy: seen.usage_entropy,
+            }),
         };
         self.loss = Some(line.loss);
         let left = self.steps.saturating_sub(step.step);

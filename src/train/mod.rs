@@ -1,9 +1,12 @@
 //! Training: where batches come from, the loop over them, and what survives it.
+pub mod advice;
 pub mod build;
 pub mod checkpoint;
 pub mod feed;
 pub mod log;
+mod monitor;
 mod numbers;
+mod parts;
 pub mod run;
 mod scalars;
 pub mod schedule;

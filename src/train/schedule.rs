@@ -1,4 +1,4 @@
-//! The learning rate of each step: a linear warm-up, then a cosine.
+//! The learning rate of each step: a linear warm-up, then a cosine, steps, or nothing.
 use crate::config::{self, Decay};
 use std::f64::consts::PI;
 
@@ -11,7 +11,7 @@ pub enum Ramp {
     Inclusive,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     pub start: f64,
     pub peak: f64,
@@ -19,8 +19,14 @@ pub struct Schedule {
     /// Steps of warm-up, and in all.
     pub warmup: u64,
     pub steps: u64,
+    pub steps_per_epoch: u64,
     pub ramp: Ramp,
     pub decay: Decay,
+    /// Of `Decay::Step`: the epochs, and what the rate is multiplied by.
+    pub decay_epochs: Vec<u32>,
+    pub decay_factor: f64,
+    /// Whether the decay sees whole epochs only.
+    pub by_epoch: bool,
 }
 
 impl Schedule {
@@ -37,8 +43,15 @@ impl Schedule {
             end: config.decay_end * peak,
             warmup: warmup.min(steps / 2),
             steps,
-            ramp: Ramp::After,
+            steps_per_epoch,
+            ramp: match config.warmup_inclusive {
+                true => Ramp::Inclusive,
+                false => Ramp::After,
+            },
             decay: config.decay,
+            decay_epochs: config.decay_epochs.clone(),
+            decay_factor: config.decay_factor,
+            by_epoch: config.decay_by_epoch,
         }
     }
 
@@ -50,11 +63,21 @@ impl Schedule {
             };
             return self.start + (self.peak - self.start) * step as f64 / length as f64;
         }
+        let epoch = step / self.steps_per_epoch;
         match self.decay {
             Decay::Constant => self.peak,
+            Decay::Step => {
+                let passed = |at: &&u32| **at as u64 <= epoch;
+                let passed = self.decay_epochs.iter().filter(passed).count();
+                self.peak * self.decay_factor.powi(passed as i32)
+            }
             Decay::Cosine => {
+                let seen = match self.by_epoch {
+                    true => epoch * self.steps_per_epoch,
+                    false => step,
+                };
                 let length = (self.steps - self.warmup).max(1);
-                let done = (step - self.warmup) as f64 / length as f64;
+                let done = seen.saturating_sub(self.warmup) as f64 / length as f64;
                 self.end + 0.5 * (self.peak - self.end) * (1.0 + (PI * done).cos())
             }
         }
@@ -82,8 +105,12 @@ mod tests {
             end: 0.0048,
             warmup: 3130,
             steps: 31_300,
+            steps_per_epoch: 313,
             ramp: Ramp::Inclusive,
             decay: Decay::Cosine,
+            decay_epochs: Vec::new(),
+            decay_factor: 1.0,
+            by_epoch: false,
         };
         let golden = [
             (0, 0.3),
@@ -114,6 +141,38 @@ mod tests {
             (625_999, 0.0016),
         ];
         check(Schedule::new(&config, 1.6, 626), &golden);
+    }
+
+    /// 5004 steps an epoch, 200 epochs: moco: main_moco.py, `adjust_learning_rate`.
+    #[test]
+    fn moco() {
+        let mut config = config::Schedule {
+            epochs: 200,
+            warmup_epochs: 0.0,
+            decay: Decay::Step,
+            decay_epochs: vec![120, 160],
+            decay_by_epoch: true,
+            ..Default::default()
+        };
+        let steps = |epoch: u64| 5004 * epoch;
+        let golden = [
+            (0, 0.03),
+            (steps(120) - 1, 0.03),
+            (steps(120), 0.003),
+            (steps(160), 0.0003),
+            (steps(200) - 1, 0.0003),
+        ];
+        check(Schedule::new(&config, 0.03, 5004), &golden);
+        config.decay = Decay::Cosine;
+        let cosine = |epoch: f64| 0.03 * 0.5 * (1.0 + (PI * epoch / 200.0).cos());
+        let golden = [
+            (0, 0.03),
+            (steps(1) - 1, 0.03),
+            (steps(1), cosine(1.0)),
+            (steps(51) - 1, cosine(50.0)),
+            (steps(200) - 1, cosine(199.0)),
+        ];
+        check(Schedule::new(&config, 0.03, 5004), &golden);
     }
 
     #[test]

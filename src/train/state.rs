@@ -65,7 +65,7 @@ pub fn restore(
             _ => return Err(lacks(path, &name, "has another number type")),
         }
     }
-    Ok(())
+    method.restored()
 }
 
 /// The network alone.

@@ -1,10 +1,12 @@
 //! The loop: feed, loss, backward, optimize, log, checkpoint. It decides nothing about learning.
 use super::{
-    build::{self, Network},
+    build::{self, About, Network},
     checkpoint::{self, Stamp},
     feed::Feed,
     log::{self, Log},
+    monitor::Monitor,
     numbers::Numbers,
+    parts,
     scalars::Scalars,
     schedule::Schedule,
     state,
@@ -15,6 +17,7 @@ use crate::{
     config::{self, Config, Every},
     data::{Dataset, sampler::steps_per_epoch},
     device::Graph,
+    methods::Phase,
     nn::{Params, Pass},
     ops::optimize::{self, Segments},
 };
@@ -37,9 +40,13 @@ pub struct Trainer {
     velocities: Tensor,
     gradients: Tensor,
     segments: Segments,
+    /// Of a phase in which one parameter stands still.
+    unfrozen: Option<Segments>,
+    vector_lr: f64,
     scalars: Scalars,
     rule: optimize::Step,
     numbers: Numbers,
+    monitor: Monitor,
 }
 
 /// Steps launched one by one before one is captured: what is made when it is first needed is made then,
@@ -52,14 +59,18 @@ struct Steps {
     /// One by one.
     launched: u32,
     captured: Option<(Made, Graph)>,
+    /// Of the steps launched or captured.
+    phase: Phase,
 }
 
 /// What a step's launches leave to be looked at, until the next step.
 #[derive(Clone)]
-struct Made {
+pub(super) struct Made {
     loss: Tensor,
     /// f32 (2): the gradient's square, and how many of it are not finite.
     summary: Tensor,
+    pub(super) embeddings: Tensor,
+    pub(super) codes: Option<Tensor>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,19 +85,25 @@ impl Trainer {
     pub fn new(device: &Device, config: &Config, dataset: &Arc<Dataset>) -> Result<Trainer> {
         let per_epoch = steps_per_epoch(dataset.len(), config.schedule.batch)?;
         let peak = config.optimize.lr.at(config.schedule.batch);
-        let network = Network::new(config);
-        let params = Params::new(device, &network.layout, config.schedule.seed)?;
+        let network = Network::new(device, config, About::of(dataset))?;
+        let params = network.params.clone();
         let scalars = Scalars::new(device)?;
+        let segments = |frozen| build::segments(device, &network.layout, &config.optimize, frozen);
+        let frozen = network.method.freezes();
+        let schedule = Schedule::new(&config.schedule, peak, per_epoch);
         Ok(Trainer {
             device: device.clone(),
             config: config.clone(),
-            schedule: Schedule::new(&config.schedule, peak, per_epoch),
+            monitor: Monitor::new(config, schedule.steps, per_epoch),
+            schedule,
             step: 0,
             dataset: dataset.clone(),
             fingerprint: dataset.fingerprint(),
             velocities: params.zeros()?,
             gradients: params.zeros()?,
-            segments: build::segments(device, &network.layout, &config.optimize)?,
+            segments: segments(None)?,
+            unfrozen: frozen.map(|id| segments(Some(id))).transpose()?,
+            vector_lr: vector_lr(&config.optimize, config.schedule.batch),
             rule: build::optimizer_step(&config.optimize, scalars.lr.clone()),
             scalars,
             numbers: Numbers::new(device)?,
@@ -153,8 +170,11 @@ impl Trainer {
         let fed = feed.fetch()?;
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
-        self.scalars.set(fed.epoch, lr)?;
-        let made = self.advance(feed, steps)?;
+        let per_epoch = self.schedule.steps_per_epoch;
+        let phase = self.network.method.begin(self.step, per_epoch);
+        self.scalars
+            .set(fed.epoch, self.step, [lr, lr * self.vector_lr])?;
+        let made = self.advance(feed, steps, phase)?;
         self.step += 1;
         let step = log::Step {
             step: self.step,
@@ -162,13 +182,20 @@ impl Trainer {
             loss: f32::NAN,
             lr,
             gradient_norm: f64::NAN,
-            images: fed.images,
+            images: fed.ids.len(),
             wait: fed.wait,
+            collapse: None,
         };
-        self.numbers.add(&made.loss, &made.summary, step)?;
         let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
+        let collapse = line_is_due.then(|| self.monitor.look(&made)).transpose()?;
+        let step = log::Step { collapse, ..step };
+        self.numbers.add(&made.loss, &made.summary, step)?;
         if self.numbers.is_full() || line_is_due {
             self.numbers.settle(log)?;
+        }
+        if let (Some(seen), Some(loss)) = (collapse, log.loss) {
+            let warning = self.monitor.judge(&seen, loss as f32, self.step);
+            warning.iter().for_each(|warning| log.warn(warning));
         }
         Ok(())
     }
@@ -182,39 +209,59 @@ impl Trainer {
         }
     }
 
-    fn advance(&mut self, feed: &Feed, steps: &mut Steps) -> Result<Made> {
+    fn advance(&mut self, feed: &Feed, steps: &mut Steps, phase: Phase) -> Result<Made> {
+        if steps.phase != phase {
+            *steps = Steps::new(steps.captures);
+            steps.phase = phase;
+        }
         if steps.captured.is_none() && steps.captures && steps.launched >= WARM_UP {
             let device = self.device.clone();
-            steps.captured = Some(device.capture(|| self.launch(feed))?);
+            steps.captured = Some(device.capture(|| self.launch(feed, phase))?);
         }
         match &steps.captured {
             Some((made, graph)) => graph.replay().map(|()| made.clone()),
             None => {
                 steps.launched += 1;
-                self.launch(feed)
+                self.launch(feed, phase)
             }
         }
     }
 
     /// A whole step on the device, from the images fetched to the weights moved. The same launches with
     /// the same numbers in every step: what differs is read from `scalars` and the feed's memory.
-    fn launch(&mut self, feed: &Feed) -> Result<Made> {
-        let batch = feed.batch(&self.scalars.epoch)?;
-        let mut pass = Pass::train(&self.params);
-        let loss = self.network.method.loss(&mut pass, &batch)?;
-        pass.backward(&loss, &self.gradients)?;
+    fn launch(&mut self, feed: &Feed, phase: Phase) -> Result<Made> {
+        let batch = feed.batch(&self.scalars)?;
+        let objective = match self.config.method.accumulate_exact {
+            1 => {
+                let mut pass = Pass::train(&self.params);
+                let objective = self.network.method.loss(&mut pass, &batch)?;
+                pass.backward(&objective.loss, &self.gradients)?;
+                self.network.method.after_backward(&batch, &objective)?;
+                objective
+            }
+            parts => {
+                let method = self.network.method.in_parts();
+                let method = method.expect("the configuration was checked");
+                parts::gradient(method, &self.params, &batch, parts, &self.gradients)?
+            }
+        };
+        let segments = match &self.unfrozen {
+            Some(unfrozen) if phase.frozen => unfrozen,
+            _ => &self.segments,
+        };
         let summary = optimize::step(
             &self.params.values,
             self.params.reals(),
             &self.gradients,
             &self.velocities,
-            &self.segments,
+            segments,
             &self.rule,
         )?;
-        self.network.method.after_step(&self.params)?;
         Ok(Made {
-            loss: loss.value,
+            loss: objective.loss.value,
             summary,
+            embeddings: objective.embeddings,
+            codes: objective.codes,
         })
     }
 
@@ -265,8 +312,15 @@ impl Steps {
             captures,
             launched: 0,
             captured: None,
+            phase: Phase::default(),
         }
     }
+}
+
+/// Of the tensors that `spare_vectors` spares, as a share of the others'.
+fn vector_lr(o: &config::Optimize, batch: usize) -> f64 {
+    o.vector_lr
+        .map_or(1.0, |other| other.at(batch) / o.lr.at(batch))
 }
 
 /// When to save next.

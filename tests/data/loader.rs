@@ -3,16 +3,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use selfsame::data::crop::Filter;
-use selfsame::data::{Dataset, HostBatch, Loader, Plan, View, evaluation_batches, sampler};
+use selfsame::data::{Dataset, HostBatch, Loader, Plan, Views, evaluation_batches, sampler};
 
 use super::samples::*;
 
 fn plan() -> Plan {
-    let view = View {
+    let view = Views {
         size: 12,
-        scale: (0.2, 1.0),
-        ratio: (3.0 / 4.0, 4.0 / 3.0),
         filter: Filter::Bilinear,
+        cut: crops(1, (0.2, 1.0)),
+        first: 0,
     };
     Plan {
         batch: 8,
@@ -22,10 +22,11 @@ fn plan() -> Plan {
         workers: 2,
         depth: 3,
         views: vec![
-            view,
-            View {
+            view.clone(),
+            Views {
                 size: 16,
                 filter: Filter::Bicubic,
+                first: 1,
                 ..view
             },
         ],

@@ -3,8 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use selfsame::data::crop::Filter;
-use selfsame::data::{Dataset, Loader, Plan, View, evaluation_batches};
+use selfsame::data::{Dataset, Loader, Plan, Views, evaluation_batches};
 
+use super::samples::crops;
 use super::samples::open;
 
 fn clothes(part: &str) -> Option<Arc<Dataset>> {
@@ -46,11 +47,11 @@ fn speed() {
     let Some(dataset) = clothes("train/") else {
         return;
     };
-    let view = View {
+    let views = Views {
         size: 224,
-        scale: (0.08, 1.0),
-        ratio: (3.0 / 4.0, 4.0 / 3.0),
         filter: Filter::Bilinear,
+        cut: crops(2, (0.08, 1.0)),
+        first: 0,
     };
     let plan = Plan {
         batch: 64,
@@ -59,7 +60,7 @@ fn speed() {
         steps: 40,
         workers: 1,
         depth: 2,
-        views: vec![view; 2],
+        views: vec![views],
         max_bad: 0.01,
     };
     let (clock, started) = (std::time::Instant::now(), cpu_seconds());

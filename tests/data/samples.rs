@@ -2,7 +2,19 @@
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, Rgb, RgbImage};
-use selfsame::data::Dataset;
+use selfsame::data::{
+    Dataset,
+    views::{Area, Cut},
+};
+
+/// `count` crops of a share of the area within `scale`.
+pub fn crops(count: u32, scale: (f32, f32)) -> Cut {
+    let ratio = (3.0 / 4.0, 4.0 / 3.0);
+    Cut::Crops {
+        count,
+        area: Area { scale, ratio },
+    }
+}
 
 pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(fixture_path(name)).unwrap()

@@ -19,7 +19,13 @@ proptest! {
         let pixels = bytes(seed, rows * h * w * 3);
         let ids: Vec<u32> = (0..rows as u32).collect();
         let recipe = if strong { Recipe::simclr_imagenet() } else { Recipe::simclr_cifar() };
-        let recipe = Recipe { solarize_probability: 0.5, solarize_threshold: 127.5, ..recipe };
+        let recipe = Recipe {
+            solarize_probability: 0.5,
+            solarize_threshold: 127.5,
+            gray_probability: 0.5,
+            gray_first: seed.is_multiple_of(2),
+            ..recipe
+        };
         let normalisation = Normalisation::new(recipe.mean, recipe.std);
         conform_within(2e-5, 1.0, |device| {
             let pixels = Tensor::from_u8(device, [rows, h, w, 3], &pixels)?;
@@ -55,6 +61,23 @@ proptest! {
         whole[table::ORDER + 1] = table::HUE as f32;
         assert_close("a whole turn", &applied(&pixels, &[whole]), &expected, 1e-4);
     }
+}
+
+/// What is grey before its hue is turned stays grey; after, it is the turned colour's grey.
+#[test]
+fn grey_comes_first_or_last() {
+    let pixels = [200, 30, 90];
+    let mut row = only(table::HUE, 0.25);
+    row[table::GRAY] = table::GRAY_FIRST;
+    let first = applied(&pixels, &[row]);
+    row[table::GRAY] = table::GRAY_LAST;
+    let last = applied(&pixels, &[row]);
+    let luma = |v: [f32; 3]| (19595.0 * v[0] + 38470.0 * v[1] + 7471.0 * v[2]) / 65536.0;
+    assert_close("first", &first, &[luma([200.0, 30.0, 90.0]); 3], 1e-4);
+    let turned = applied(&pixels, &[only(table::HUE, 0.25)]);
+    let turned = luma([turned[0], turned[1], turned[2]]);
+    assert_close("last", &last, &[turned; 3], 1e-4);
+    assert!((first[0] - last[0]).abs() > 5.0);
 }
 
 fn applied(pixels: &[u8], rows: &[[f32; table::COLS]]) -> Vec<f32> {

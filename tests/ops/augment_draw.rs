@@ -22,13 +22,31 @@ proptest! {
     #![proptest_config(cases(8))]
     /// To the bit: `random.cuh` is the twin of `Draws`.
     #[test]
-    fn conforms(ids in prop::collection::vec(any::<u32>(), 1..300), seed: u64, epoch: u32, view in 0u32..9) {
-        let recipe = Recipe { solarize_probability: 0.3, ..Recipe::simclr_imagenet() };
+    fn conforms(ids in prop::collection::vec(any::<u32>(), 1..300), seed: u64, epoch: u32, view in 0u32..9, pieces in 1usize..10, gray_first: bool) {
+        let recipe = Recipe { solarize_probability: 0.3, gray_first, ..Recipe::simclr_imagenet() };
         conform_within(0.0, 0.0, |device| {
             let ids = Tensor::from_u32(device, [ids.len()], &ids)?;
             let epoch = Tensor::from_u32(device, [1], &[epoch])?;
-            Ok(vec![augment_draw::draw(&ids, &recipe, seed, &epoch, view)?])
+            Ok(vec![augment_draw::draw_pieces(&ids, pieces, &recipe, seed, &epoch, view)?])
         });
+    }
+}
+
+/// Piece p of an image is drawn as its view p.
+#[test]
+fn pieces_are_views() {
+    let recipe = Recipe::simclr_imagenet();
+    let ids = Tensor::from_u32(&cpu(), [3], &[5, 0, 9]).unwrap();
+    let epoch = Tensor::from_u32(&cpu(), [1], &[2]).unwrap();
+    let pieces = augment_draw::draw_pieces(&ids, 4, &recipe, 1, &epoch, 6).unwrap();
+    let pieces = pieces.to_vec().unwrap();
+    for piece in 0..4 {
+        let view = augment_draw::draw(&ids, &recipe, 1, &epoch, 6 + piece as u32).unwrap();
+        let view = view.to_vec().unwrap();
+        for (image, row) in view.chunks(table::COLS).enumerate() {
+            let at = (image * 4 + piece) * table::COLS;
+            assert_eq!(&pieces[at..at + table::COLS], row);
+        }
     }
 }
 

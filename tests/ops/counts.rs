@@ -143,6 +143,9 @@ const EXCEPTIONS: &[Allowed] = &[
     // z[k] z[k], which g++ loads twice where it is bf16, and NVRTC once.
     moves("nt_xent_norms", 2.2),
     // A row is read twice: for its norm or its sums (there g++ does as above), then to be used.
+    moves("deal_rows", 1.0),
+    moves("cosine_distance_forward", 1.1),
+    moves("cosine_distance_backward", 1.1),
     moves("l2_normalize_forward", 2.2),
     moves("l2_normalize_backward", 2.0),
     moves("cross_entropy_forward", 2.5),

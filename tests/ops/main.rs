@@ -20,9 +20,11 @@ mod copy;
 #[cfg(emulated_kernels)]
 mod counts;
 mod cross_correlation;
+mod cosine_distance;
 mod cross_entropy;
 mod draw_negatives;
 mod dropout;
+mod deal_rows;
 mod ema;
 mod global_average_pool;
 mod info_nce;

@@ -7,7 +7,11 @@ pub enum Family {
     /// Other images push an image away: SimCLR, MoCo, PIRL.
     Negatives,
     /// Views of an image attract, and a term of the loss decorrelates: Barlow Twins.
-    Invariance,
+    Decorrelation,
+    /// Views of an image attract, and nothing keeps images apart.
+    Nothing,
+    /// Classes that are to be told apart: pretext tasks, labels. The embeddings are features.
+    Classes,
     /// Codes that use all prototypes alike: SwAV. For how many epochs the loss has been at chance.
     Clusters { epochs_at_chance: f32 },
 }
@@ -76,7 +80,13 @@ fn cure(family: Family) -> &'static str {
         Family::Negatives => {
             "likely too high a learning rate, too high a temperature, or too few negatives: halve the rate or warm up longer, lower the temperature (.1 to .2), enlarge the batch or the queue"
         }
-        Family::Invariance => {
+        Family::Nothing => {
+            "nothing in this loss tells images apart: one vector for all of them is its solution, and what --method invariance is there to show; simclr, moco, pirl, swav and barlow each add what prevents it"
+        }
+        Family::Classes => {
+            "likely too high a learning rate, or a task that can be solved without looking: halve the rate or warm up longer, look at the views"
+        }
+        Family::Decorrelation => {
             "nothing pushes images apart but the decorrelation: raise its weight, look whether batch norm stands in the head, lower the learning rate or warm up longer"
         }
         Family::Clusters { .. } => CLUSTERS,
@@ -109,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_well_is_not_warned_of() {
-        for family in [Family::Negatives, Family::Invariance, CALM] {
+        for family in [Family::Negatives, Family::Decorrelation, CALM] {
             assert_eq!(HEALTHY.warning(family), None);
         }
     }
@@ -125,7 +135,7 @@ mod tests {
         warns(same, Family::Negatives, &["one embedding", "temperature"]);
         warns(
             same,
-            Family::Invariance,
+            Family::Decorrelation,
             &["decorrelation", "learning rate"],
         );
         warns(same, CALM, &["epsilon .03", "freeze"]);
@@ -149,7 +159,7 @@ mod tests {
             spread: f32::NAN,
             ..HEALTHY
         };
-        warns(lost, Family::Invariance, &["not finite"]);
+        warns(lost, Family::Decorrelation, &["not finite"]);
     }
 
     #[test]

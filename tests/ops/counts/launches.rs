@@ -152,6 +152,10 @@ fn losses(device: &Device) -> Result<()> {
             ops::cross_correlation(tape, &v[0], &v[1], 0.0051)
         })?;
     }
+    ops::deal_rows(&Tensor::from_slice(device, [64, 128], &noise(5, 64 * 128))?, 8)?;
+    both_ways(device, &[&[64, 128], &[64, 128]], |tape, v| {
+        ops::cosine_distance(tape, &v[0], &v[1])
+    })?;
     for d in [64, 128, 256] {
         both_ways(device, &[&[128, d]], |tape, v| {
             ops::nt_xent(tape, &v[0], 0.1)
@@ -229,8 +233,8 @@ fn images(device: &Device) -> Result<()> {
     let pixels = Tensor::from_u8(device, [8, 64, 64, 3], &pixels)?;
     let rows: Vec<u32> = (0..8).collect();
     let rows = Tensor::from_u32(device, [8], &rows)?;
-    let boxes = [[8.0, 8.0, 48.0, 48.0, 1.0]; 8];
-    let boxes = Tensor::from_f32(device, [8, 5], boxes.as_flattened())?;
+    let boxes = [[8.0, 8.0, 48.0, 48.0, 1.0, 1.0]; 8];
+    let boxes = Tensor::from_f32(device, [8, 6], boxes.as_flattened())?;
     let epoch = Tensor::from_u32(device, [1], &[0])?;
     let views = augment_crop::crop(&pixels, &rows, &boxes, 32)?;
     for recipe in [Recipe::simclr_imagenet(), Recipe::simclr_cifar()] {

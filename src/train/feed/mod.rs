@@ -1,0 +1,206 @@
+//! Where batches come from: small images lie on the device as one block of uint8 and only boxes are
+//! sent to it; others are decoded and cropped by the loader's threads. Colour is the device's either way.
+//! A batch is a function of (seed, step): the feed may begin at any step.
+mod block;
+
+use super::{
+    build::{self, Sight},
+    scalars::Scalars,
+};
+use crate::{
+    Device, Error, Result, Tensor,
+    config::Config,
+    data::{BadImage, Dataset, HostBatch, Loader, Plan, Resident, crop::Filter, views::Cut},
+    methods::Batch,
+    ops::{augment, augment_draw, copy},
+    tensor::Element,
+};
+use block::{Block, Boxes};
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
+
+/// Batches made ahead by the loader.
+const DEPTH: usize = 4;
+
+pub struct Feed {
+    sights: Vec<Sight>,
+    seed: u64,
+    source: Source,
+    /// (n) u32 each.
+    ids: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+}
+
+enum Source {
+    Block {
+        block: Box<Block>,
+        /// Of each sight.
+        boxes: Vec<Boxes>,
+    },
+    Loader {
+        loader: Box<Loader>,
+        /// Of each sight: (pieces n, s, s, 3) u8.
+        pixels: Vec<Tensor>,
+    },
+}
+
+/// What was fetched, and what it cost.
+pub struct Fed {
+    pub epoch: u32,
+    pub ids: Vec<u32>,
+    pub labels: Vec<Option<u32>>,
+    pub targets: Vec<u32>,
+    pub bad: Vec<BadImage>,
+    /// How long the images were waited for.
+    pub wait: Duration,
+}
+
+impl Feed {
+    /// From `start` to before `end`, counted in steps from the run's beginning.
+    pub fn start(
+        device: &Device,
+        dataset: &Arc<Dataset>,
+        config: &Config,
+        start: u64,
+        end: u64,
+    ) -> Result<Feed> {
+        let (batch, seed) = (config.schedule.batch, config.schedule.seed);
+        let sights = build::sights(config)?;
+        // The device resamples bilinearly; a bicubic crop is the loader's.
+        let bilinear = config.augment.crop_filter == Filter::Bilinear;
+        let source = if bilinear && dataset.resident_size().is_some() {
+            let boxes = |sight: &Sight| Boxes::new(device, batch * sight.views.pieces());
+            Source::Block {
+                block: Box::new(Block::new(device, dataset, config, start)?),
+                boxes: sights.iter().map(boxes).collect::<Result<_>>()?,
+            }
+        } else {
+            let plan = Plan {
+                batch,
+                seed,
+                start_step: start,
+                steps: end,
+                workers: workers(config),
+                depth: DEPTH,
+                views: sights.iter().map(|sight| sight.views.clone()).collect(),
+                max_bad: config.data.max_bad as f32,
+            };
+            let pixels = |sight: &Sight| {
+                let (rows, side) = (sight.views.pieces() * batch, sight.views.size as usize);
+                Tensor::uninit(device, Element::U8, [rows, side, side, 3])
+            };
+            Source::Loader {
+                loader: Box::new(Loader::start(dataset.clone(), plan)?),
+                pixels: sights.iter().map(pixels).collect::<Result<_>>()?,
+            }
+        };
+        let numbers = || Tensor::uninit(device, Element::U32, [batch]);
+        Ok(Feed {
+            sights,
+            seed,
+            source,
+            ids: numbers()?,
+            labels: numbers()?,
+            targets: numbers()?,
+        })
+    }
+
+    /// Fetches the next step's images: into memory of this feed's own, the same in every step.
+    pub fn fetch(&mut self) -> Result<Fed> {
+        let fed = match &mut self.source {
+            Source::Block { block, boxes } => {
+                let views = self.sights.iter().map(|sight| &sight.views);
+                block.fetch(&views.zip(boxes.iter()).collect::<Vec<_>>())?
+            }
+            Source::Loader { loader, pixels } => {
+                let host = loader
+                    .next()
+                    .expect("the plan has a batch for every step")?;
+                for (views, pixels) in host.views.iter().zip(pixels) {
+                    pixels.overwrite(views)?;
+                }
+                Fed::of(host)
+            }
+        };
+        let labels: Vec<u32> = fed.labels.iter().map(|l| l.unwrap_or(u32::MAX)).collect();
+        self.ids.overwrite(&fed.ids)?;
+        self.labels.overwrite(&labels)?;
+        self.targets.overwrite(&fed.targets)?;
+        Ok(fed)
+    }
+
+    /// The views of the images last fetched: the same launches in every step.
+    pub fn batch(&self, scalars: &Scalars) -> Result<Batch> {
+        let mut views = Vec::with_capacity(self.sights.len());
+        for (number, sight) in self.sights.iter().enumerate() {
+            let pixels = match &self.source {
+                Source::Block { block, boxes } => block.cut(&sight.views, &boxes[number])?,
+                Source::Loader { pixels, .. } => pixels[number].clone(),
+            };
+            views.push(self.color(sight, &pixels, &scalars.epoch)?);
+        }
+        Ok(Batch {
+            images: self.ids.len(),
+            views,
+            ids: self.ids.clone(),
+            labels: self.labels.clone(),
+            targets: self.targets.clone(),
+            step: scalars.step.clone(),
+        })
+    }
+
+    /// pixels (pieces n, s, s, 3) u8 to the same in real, each piece under draws of its own.
+    fn color(&self, sight: &Sight, pixels: &Tensor, epoch: &Tensor) -> Result<Tensor> {
+        let (n, pieces, first) = (self.ids.len(), sight.views.pieces(), sight.views.first);
+        let draw = |pieces, recipe, view| {
+            augment_draw::draw_pieces(&self.ids, pieces, recipe, self.seed, epoch, view)
+        };
+        if let Cut::Patches { .. } = sight.views.cut {
+            let table = draw(pieces, &sight.recipes[0], first)?;
+            return augment::apply(pixels, &table, &sight.recipes[0]);
+        }
+        let columns = augment::table::COLS;
+        let table = Tensor::uninit(pixels.device(), Element::F32, [pieces * n, columns])?;
+        for view in 0..pieces {
+            let recipe = &sight.recipes[view % sight.recipes.len()];
+            let rows = draw(1, recipe, first + view as u32)?;
+            copy::copy(&rows, &table.rows(view * n, n))?;
+        }
+        // One kernel colours all views: with the blur of whichever has some.
+        let blurs = |recipe: &&augment::Recipe| recipe.blur_probability > 0.0;
+        let recipe = sight.recipes.iter().find(blurs);
+        augment::apply(pixels, &table, recipe.unwrap_or(&sight.recipes[0]))
+    }
+}
+
+impl Fed {
+    fn of(host: HostBatch) -> Fed {
+        Fed {
+            epoch: host.epoch,
+            ids: host.ids,
+            labels: host.labels,
+            targets: host.targets,
+            bad: host.bad,
+            wait: host.wait,
+        }
+    }
+}
+
+pub fn workers(config: &Config) -> usize {
+    match config.data.workers {
+        0 => available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
+fn check_bad(held: &Resident, max_bad: f64) -> Result<()> {
+    let (bad, count) = (held.bad.len(), held.labels.len());
+    if bad as f64 <= max_bad * count as f64 {
+        return Ok(());
+    }
+    Err(Error::Data(format!(
+        "{bad} of {count} images are bad, e.g. {}\n  repair or remove them, or allow more than {} % with --max-bad",
+        held.bad[0],
+        max_bad * 100.0
+    )))
+}
