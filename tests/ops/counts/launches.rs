@@ -152,7 +152,10 @@ fn losses(device: &Device) -> Result<()> {
             ops::cross_correlation(tape, &v[0], &v[1], 0.0051)
         })?;
     }
-    ops::deal_rows(&Tensor::from_slice(device, [64, 128], &noise(5, 64 * 128))?, 8)?;
+    ops::deal_rows(
+        &Tensor::from_slice(device, [64, 128], &noise(5, 64 * 128))?,
+        8,
+    )?;
     both_ways(device, &[&[64, 128], &[64, 128]], |tape, v| {
         ops::cosine_distance(tape, &v[0], &v[1])
     })?;
@@ -187,6 +190,8 @@ fn banks(device: &Device) -> Result<()> {
     }
     let v = Tensor::from_slice(device, [6, 128], &noise(1, 6 * 128))?;
     ops::bank_update(&bank, &v, &among.positives, 0.5)
+}
+
 /// Prototypes: as many as a block holds, and more; eight crops that tell one another's.
 fn clusters(device: &Device) -> Result<()> {
     let prototypes = Tensor::from_f32(device, [64, 128], &noise(1, 64 * 128))?;
