@@ -46,6 +46,23 @@ fn a_nested_folder_is_labelled_by_its_first_level() {
     );
 }
 
+/// Some of the images, and some of those: numbered anew, the classes as they were.
+#[test]
+fn a_part_of_a_dataset_is_a_dataset() {
+    let open = || Dataset::open(&["synthetic:40:16".to_string()], 1).unwrap();
+    let (all, part) = (open(), open().only(&[3, 5, 38]).only(&[0, 2]));
+    assert_eq!(part.len(), 2);
+    assert_eq!(part.classes(), all.classes());
+    for (place, image) in [3, 38].into_iter().enumerate() {
+        assert_eq!(part.name(place), all.name(image));
+        assert_eq!(part.label(place), all.label(image));
+        let [part, all] =
+            [part.decode(place), all.decode(image)].map(|image| image.unwrap().pixels);
+        assert_eq!(part, all);
+    }
+    assert_ne!(part.fingerprint(), all.fingerprint());
+}
+
 #[test]
 fn a_flat_folder_has_no_labels() {
     let root = tempfile::tempdir().unwrap();

@@ -90,7 +90,7 @@ fn plan(args: &LinearArgs, images: usize) -> LinearPlan {
 /// Where the rate is from.
 fn chosen(plan: &LinearPlan, images: usize) -> String {
     match plan.rates.len() {
-        1 => "as given".into(),
+        1 => "not searched".into(),
         _ => format!("of {:?}, chosen on a tenth of {images}", plan.rates),
     }
 }
