@@ -132,10 +132,8 @@ impl<'a> Pass<'a> {
     pub fn params(&self) -> &'a Params {
         self.params
     }
-    pub fn set_groups(&mut self, _: usize) {} // STUB
     pub fn with_groups(self, _: usize) -> Self {
         self
-    } // STUB
     pub fn mode(&self) -> Mode {
         self.mode.clone()
     }
