@@ -120,6 +120,21 @@ impl<'a> Pass<'a> {
     pub fn evaluate(params: &'a Params) -> Pass<'a> {
         Pass::new(params, Mode::Evaluate, false)
     }
+    /// Batch norm by groups of so many parts of the batch, each with statistics of its own, as if on so many
+    /// devices (MoCo's shuffling batch norm on one; He et al. 2020, section 3.3). Of a pass that uses the
+    /// batch's statistics; one group is the ordinary.
+    pub fn with_groups(self, groups: usize) -> Pass<'a> {
+        assert!(
+            matches!(self.mode, Mode::Train),
+            "groups of {:?}",
+            self.mode
+        );
+        let mode = match groups {
+            1 => Mode::Train,
+            _ => Mode::Groups(groups),
+        };
+        Pass { mode, ..self }
+    }
     pub fn mode(&self) -> Mode {
         self.mode.clone()
     }
