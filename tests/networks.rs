@@ -341,3 +341,55 @@ fn the_stages_end_in_the_same_features() {
         }
     }
 }
+
+/// A network in groups is as many networks on parts of the batch, under the same weights: features, the sum of
+/// gradients, the mean of what they remember.
+#[test]
+fn a_pass_in_groups_is_a_pass_for_each_group() {
+    let device = Device::cpu();
+    let mut layout = Layout::default();
+    let network = ResNet::new(&mut layout, Architecture::Tiny, Stem::ImageNet, 1);
+    let layout = Arc::new(layout);
+    let x = images(&device, 12, 24);
+    let w: Vec<f32> = (0..12 * network.features())
+        .map(|j| hashed(1001, j as u64) as f32)
+        .collect();
+    let run = |first: usize, n: usize, groups: usize| {
+        let params = Params::new(&device, &layout, 1).unwrap();
+        let mut pass = Pass::train(&params).with_groups(groups);
+        let x = Var::constant(x.rows(first, n));
+        let f = network.forward(&mut pass, &x).unwrap();
+        let d = network.features();
+        let loss = dot(&mut pass.tape, &f, &w[first * d..(first + n) * d]);
+        let gradients = params.zeros().unwrap();
+        pass.backward(&loss, &gradients).unwrap();
+        [&f.value, &gradients, &params.statistics].map(|t| t.to_vec().unwrap())
+    };
+    let [features, gradients, statistics] = run(0, 12, 3);
+    let parts: Vec<_> = (0..3).map(|group| run(4 * group, 4, 1)).collect();
+    let add = |i: usize| {
+        let sums = |at: usize| parts.iter().map(|part| part[i][at] as f64).sum::<f64>();
+        (0..parts[0][i].len()).map(sums).collect::<Vec<f64>>()
+    };
+    let joined: Vec<f64> = parts
+        .iter()
+        .flat_map(|part| &part[0])
+        .map(|&f| f as f64)
+        .collect();
+    let mean: Vec<f64> = add(2).iter().map(|sum| sum / 3.0).collect();
+    for (what, found, expected) in [
+        ("features", features, joined),
+        ("gradients", gradients, add(1)),
+        ("running statistics", statistics, mean),
+    ] {
+        assert_eq!(found.len(), expected.len());
+        let scale = expected.iter().fold(0f64, |most, v| most.max(v.abs()));
+        for (at, (&found, expected)) in found.iter().zip(&expected).enumerate() {
+            let error = (found as f64 - expected).abs() / scale;
+            assert!(
+                error < 1e-4,
+                "{what}, {at}: found {found}, expected {expected}"
+            );
+        }
+    }
+}

@@ -132,8 +132,21 @@ impl<'a> Pass<'a> {
     pub fn params(&self) -> &'a Params {
         self.params
     }
-    pub fn with_groups(self, _: usize) -> Self {
+    /// Batch norm by groups of so many parts of the batch, each with statistics of its own, as if on so many
+    /// devices (MoCo's shuffling batch norm on one; He et al. 2020, section 3.3). Of a pass that uses the
+    /// batch's statistics; one group is the ordinary.
+    pub fn set_groups(&mut self, groups: usize) {
+        let trains = matches!(self.mode, Mode::Train | Mode::Groups(_));
+        assert!(trains, "groups of {:?}", self.mode);
+        self.mode = match groups {
+            1 => Mode::Train,
+            _ => Mode::Groups(groups),
+        };
+    }
+    pub fn with_groups(mut self, groups: usize) -> Pass<'a> {
+        self.set_groups(groups);
         self
+    }
     pub fn mode(&self) -> Mode {
         self.mode.clone()
     }

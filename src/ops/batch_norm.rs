@@ -44,33 +44,42 @@ pub fn forward(
 ) -> Result<(Tensor, Norm)> {
     let norm = Norm::new(x, gamma, beta, running, mode)?;
     let y = norm.like_x()?;
-    x.device().launch(BatchNormForward {
-        x: x.ptr(),
-        statistics: norm.statistics.ptr(),
-        gamma: gamma.ptr(),
-        beta: beta.ptr(),
-        y: y.ptr(),
-        rows: norm.rows(),
-        channels: norm.channels(),
-    })?;
+    for group in norm.groups() {
+        x.device().launch(BatchNormForward {
+            x: group.norm.x.ptr(),
+            statistics: group.norm.statistics.ptr(),
+            gamma: gamma.ptr(),
+            beta: beta.ptr(),
+            y: group.of(&y).ptr(),
+            rows: group.norm.rows(),
+            channels: norm.channels(),
+        })?;
+    }
     Ok((y, norm))
 }
 
 /// dx (where needed), dgamma, dbeta.
 pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor>; 3]> {
-    let partial = norm.partial(norm.rows())?;
-    norm.x.device().launch(BatchNormSums {
-        x: norm.x.ptr(),
-        dy: dy.ptr(),
-        statistics: norm.statistics.ptr(),
-        partial: partial.chunks.ptr(),
-        rows: norm.rows(),
-        channels: norm.channels(),
-        chunk_rows: partial.chunk_rows,
+    let dx = need_x.then(|| norm.like_x()).transpose()?;
+    let [dgamma, dbeta] = norm.sum_over_groups(|group| {
+        let (norm, dy) = (&group.norm, group.of(dy));
+        let partial = norm.partial(norm.rows())?;
+        norm.x.device().launch(BatchNormSums {
+            x: norm.x.ptr(),
+            dy: dy.ptr(),
+            statistics: norm.statistics.ptr(),
+            partial: partial.chunks.ptr(),
+            rows: norm.rows(),
+            channels: norm.channels(),
+            chunk_rows: partial.chunk_rows,
+        })?;
+        let sums = norm.combine_sums(&partial)?;
+        if let Some(dx) = &dx {
+            norm.backward_x(&dy, &sums, &group.of(dx))?;
+        }
+        Ok(sums)
     })?;
-    let [dgamma, dbeta] = norm.combine_sums(&partial)?;
-    let dx = need_x.then(|| norm.backward_x(dy, &dgamma, &dbeta));
-    Ok([dx.transpose()?, Some(dgamma), Some(dbeta)])
+    Ok([dx, Some(dgamma), Some(dbeta)])
 }
 
 /// Channels of one thread: 16 bytes of bf16.

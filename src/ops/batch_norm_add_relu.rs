@@ -42,17 +42,19 @@ pub fn forward(
     let y = norm.like_x()?;
     let packs = norm.channels().div_ceil(PACK) as usize;
     let mask = Tensor::uninit(x.device(), Element::U8, [norm.rows() as usize, packs])?;
-    x.device().launch(BatchNormAddReluForward {
-        x: x.ptr(),
-        residual: residual.ptr(),
-        statistics: norm.statistics.ptr(),
-        gamma: gamma.ptr(),
-        beta: beta.ptr(),
-        y: y.ptr(),
-        mask: mask.ptr(),
-        rows: norm.rows(),
-        channels: norm.channels(),
-    })?;
+    for group in norm.groups() {
+        x.device().launch(BatchNormAddReluForward {
+            x: group.norm.x.ptr(),
+            residual: group.of(residual).ptr(),
+            statistics: group.norm.statistics.ptr(),
+            gamma: gamma.ptr(),
+            beta: beta.ptr(),
+            y: group.of(&y).ptr(),
+            mask: group.of(&mask).ptr(),
+            rows: group.norm.rows(),
+            channels: norm.channels(),
+        })?;
+    }
     Ok((y, mask, norm))
 }
 
@@ -63,21 +65,29 @@ pub fn backward(
     dy: &Tensor,
     need_x: bool,
 ) -> Result<[Option<Tensor>; 4]> {
-    let (partial, dresidual) = (norm.partial(norm.rows())?, norm.like_x()?);
-    norm.x.device().launch(BatchNormAddReluSums {
-        x: norm.x.ptr(),
-        mask: mask.ptr(),
-        dy: dy.ptr(),
-        statistics: norm.statistics.ptr(),
-        dresidual: dresidual.ptr(),
-        partial: partial.chunks.ptr(),
-        rows: norm.rows(),
-        channels: norm.channels(),
-        chunk_rows: partial.chunk_rows,
+    let dx = need_x.then(|| norm.like_x()).transpose()?;
+    let dresidual = norm.like_x()?;
+    let [dgamma, dbeta] = norm.sum_over_groups(|group| {
+        let (norm, dresidual) = (&group.norm, group.of(&dresidual));
+        let partial = norm.partial(norm.rows())?;
+        norm.x.device().launch(BatchNormAddReluSums {
+            x: norm.x.ptr(),
+            mask: group.of(mask).ptr(),
+            dy: group.of(dy).ptr(),
+            statistics: norm.statistics.ptr(),
+            dresidual: dresidual.ptr(),
+            partial: partial.chunks.ptr(),
+            rows: norm.rows(),
+            channels: norm.channels(),
+            chunk_rows: partial.chunk_rows,
+        })?;
+        let sums = norm.combine_sums(&partial)?;
+        if let Some(dx) = &dx {
+            norm.backward_x(&dresidual, &sums, &group.of(dx))?;
+        }
+        Ok(sums)
     })?;
-    let [dgamma, dbeta] = norm.combine_sums(&partial)?;
-    let dx = need_x.then(|| norm.backward_x(&dresidual, &dgamma, &dbeta));
-    Ok([dx.transpose()?, Some(dgamma), Some(dbeta), Some(dresidual)])
+    Ok([dx, Some(dgamma), Some(dbeta), Some(dresidual)])
 }
 
 impl Kernel for BatchNormAddReluForward {

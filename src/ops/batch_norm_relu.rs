@@ -36,22 +36,37 @@ pub fn forward(
 ) -> Result<(Tensor, Norm)> {
     let norm = Norm::new(x, gamma, beta, running, mode)?;
     let y = norm.like_x()?;
-    x.device().launch(BatchNormReluForward {
-        x: x.ptr(),
-        statistics: norm.statistics.ptr(),
-        gamma: gamma.ptr(),
-        beta: beta.ptr(),
-        y: y.ptr(),
-        rows: norm.rows(),
-        channels: norm.channels(),
-    })?;
+    for group in norm.groups() {
+        x.device().launch(BatchNormReluForward {
+            x: group.norm.x.ptr(),
+            statistics: group.norm.statistics.ptr(),
+            gamma: gamma.ptr(),
+            beta: beta.ptr(),
+            y: group.of(&y).ptr(),
+            rows: group.norm.rows(),
+            channels: norm.channels(),
+        })?;
+    }
     Ok((y, norm))
 }
 
 /// dx (where needed), dgamma, dbeta.
 pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor>; 3]> {
-    let (device, partial) = (norm.x.device(), norm.partial(norm.rows())?);
-    device.launch(BatchNormReluSums {
+    let dx = need_x.then(|| norm.like_x()).transpose()?;
+    let [dgamma, dbeta] = norm.sum_over_groups(|group| {
+        let sums = sums(&group.norm, &group.of(dy))?;
+        if let Some(dx) = &dx {
+            backward_x(&group.norm, &group.of(dy), &sums, &group.of(dx))?;
+        }
+        Ok(sums)
+    })?;
+    Ok([dx, Some(dgamma), Some(dbeta)])
+}
+
+/// dgamma, dbeta.
+fn sums(norm: &Norm, dy: &Tensor) -> Result<[Tensor; 2]> {
+    let partial = norm.partial(norm.rows())?;
+    norm.x.device().launch(BatchNormReluSums {
         x: norm.x.ptr(),
         dy: dy.ptr(),
         statistics: norm.statistics.ptr(),
@@ -62,12 +77,12 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
         channels: norm.channels(),
         chunk_rows: partial.chunk_rows,
     })?;
-    let [dgamma, dbeta] = norm.combine_sums(&partial)?;
-    if !need_x {
-        return Ok([None, Some(dgamma), Some(dbeta)]);
-    }
-    let dx = norm.like_x()?;
-    device.launch(BatchNormReluBackward {
+    norm.combine_sums(&partial)
+}
+
+/// Writes dx.
+fn backward_x(norm: &Norm, dy: &Tensor, [dgamma, dbeta]: &[Tensor; 2], dx: &Tensor) -> Result<()> {
+    norm.x.device().launch(BatchNormReluBackward {
         x: norm.x.ptr(),
         dy: dy.ptr(),
         statistics: norm.statistics.ptr(),
@@ -79,8 +94,7 @@ pub fn backward(norm: &Norm, dy: &Tensor, need_x: bool) -> Result<[Option<Tensor
         rows: norm.rows(),
         channels: norm.channels(),
         inverse_rows: norm.inverse_rows,
-    })?;
-    Ok([Some(dx), Some(dgamma), Some(dbeta)])
+    })
 }
 
 impl Kernel for BatchNormReluForward {

@@ -62,19 +62,21 @@ pub fn forward(
     let shape = [images, height.div_ceil(2), width.div_ceil(2), channels];
     let new = |element| Tensor::uninit(x.device(), element, shape);
     let (y, winner, index) = (new(Element::Real)?, new(Element::Real)?, new(Element::U8)?);
-    x.device().launch(BatchNormReluMaxPoolForward {
-        x: x.ptr(),
-        statistics: norm.statistics.ptr(),
-        gamma: gamma.ptr(),
-        beta: beta.ptr(),
-        y: y.ptr(),
-        winner: winner.ptr(),
-        index: index.ptr(),
-        images: images as u32,
-        height: height as u32,
-        width: width as u32,
-        channels: channels as u32,
-    })?;
+    for group in norm.groups() {
+        x.device().launch(BatchNormReluMaxPoolForward {
+            x: group.norm.x.ptr(),
+            statistics: group.norm.statistics.ptr(),
+            gamma: gamma.ptr(),
+            beta: beta.ptr(),
+            y: group.of(&y).ptr(),
+            winner: group.of(&winner).ptr(),
+            index: group.of(&index).ptr(),
+            images: group.norm.x.dims()[0] as u32,
+            height: height as u32,
+            width: width as u32,
+            channels: channels as u32,
+        })?;
+    }
     let pooled = Pooled {
         norm,
         winner,
@@ -95,11 +97,23 @@ pub fn backward(pooled: &Pooled, dy: &Tensor, need_x: bool) -> Result<[Option<Te
         dy.shape(),
         "batch_norm_relu_max_pool: gradient"
     );
-    let device = norm.x.device();
-    let [images, height, width, channels] = norm.x.dims_of();
-    let rows = (winner.len() / channels) as u32;
+    let dx = need_x.then(|| norm.like_x()).transpose()?;
+    let [dgamma, dbeta] = norm.sum_over_groups(|group| {
+        let pooled = [winner, index, dy].map(|t| group.of(t));
+        let sums = sums(&group.norm, &pooled)?;
+        if let Some(dx) = &dx {
+            backward_x(&group.norm, &pooled, &sums, &group.of(dx))?;
+        }
+        Ok(sums)
+    })?;
+    Ok([dx, Some(dgamma), Some(dbeta)])
+}
+
+/// dgamma, dbeta.
+fn sums(norm: &Norm, [winner, index, dy]: &[Tensor; 3]) -> Result<[Tensor; 2]> {
+    let rows = (winner.len() / norm.gamma.len()) as u32;
     let partial = norm.partial(rows)?;
-    device.launch(BatchNormReluMaxPoolSums {
+    norm.x.device().launch(BatchNormReluMaxPoolSums {
         winner: winner.ptr(),
         index: index.ptr(),
         dy: dy.ptr(),
@@ -109,12 +123,18 @@ pub fn backward(pooled: &Pooled, dy: &Tensor, need_x: bool) -> Result<[Option<Te
         channels: norm.channels(),
         chunk_rows: partial.chunk_rows,
     })?;
-    let [dgamma, dbeta] = norm.combine_sums(&partial)?;
-    if !need_x {
-        return Ok([None, Some(dgamma), Some(dbeta)]);
-    }
-    let dx = norm.like_x()?;
-    device.launch(BatchNormReluMaxPoolBackward {
+    norm.combine_sums(&partial)
+}
+
+/// Writes dx.
+fn backward_x(
+    norm: &Norm,
+    [_, index, dy]: &[Tensor; 3],
+    [dgamma, dbeta]: &[Tensor; 2],
+    dx: &Tensor,
+) -> Result<()> {
+    let [images, height, width, _] = norm.x.dims_of();
+    norm.x.device().launch(BatchNormReluMaxPoolBackward {
         x: norm.x.ptr(),
         index: index.ptr(),
         dy: dy.ptr(),
@@ -128,8 +148,7 @@ pub fn backward(pooled: &Pooled, dy: &Tensor, need_x: bool) -> Result<[Option<Te
         width: width as u32,
         channels: norm.channels(),
         inverse_rows: norm.inverse_rows,
-    })?;
-    Ok([Some(dx), Some(dgamma), Some(dbeta)])
+    })
 }
 
 /// The sizes that the two kernels over images share.

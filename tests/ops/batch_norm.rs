@@ -1,3 +1,5 @@
+mod groups;
+
 use crate::check::*;
 use proptest::prelude::*;
 use selfsame::{

@@ -25,7 +25,7 @@ pub fn is_at_chance(loss: f32, prototypes: usize) -> bool {
 const SAME_COSINE: f32 = 0.95;
 const SAME_SPREAD: f32 = 0.1;
 /// A share of the dimensions below which most of them say nothing.
-const FEW_DIMENSIONS: f32 = 0.05;
+const FEW_DIMENSIONS: f32 = 0.02;
 /// Of ln K: below, a few prototypes hold almost everything.
 const FEW_PROTOTYPES: f32 = 0.25;
 

@@ -9,6 +9,7 @@ use crate::{
             BatchNormStatistics,
         },
     },
+    tape::sum,
     tensor::Element,
 };
 use rayon::prelude::*;
@@ -22,6 +23,10 @@ const MOMENTUM: f32 = 0.1;
 pub enum Mode {
     /// From the batch itself; the running statistics follow.
     Train,
+    /// As `Train` on so many devices, each of which has a part of the batch and looks at nothing else: groups
+    /// of neighbours along the outermost dimension, of which it must be a multiple. The running
+    /// statistics follow the mean over groups.
+    Groups(usize),
     /// As `Train`, where whoever made x has looked at its rows already.
     Given(Partial),
     /// From the running statistics.
@@ -51,9 +56,10 @@ pub struct Norm {
     pub x: Tensor,
     pub gamma: Tensor,
     pub beta: Tensor,
-    /// (2, channels) f32: mean, 1 / standard deviation.
+    /// (groups, 2, channels) f32: mean, 1 / standard deviation.
     pub statistics: Tensor,
-    /// 1 / rows, or 0 where the statistics are constants: how much of them is due to one row.
+    groups: usize,
+    /// 1 / rows of a group, or 0 where the statistics are constants: how much of them is due to one row.
     pub(in crate::ops) inverse_rows: f32,
 }
 
@@ -75,21 +81,31 @@ impl Norm {
             );
         }
         assert!(!x.is_empty(), "batch_norm: no rows to take the mean of");
-        let statistics = Tensor::uninit(x.device(), Element::F32, [2, channels])?;
+        let groups = if let Mode::Groups(groups) = mode {
+            assert!(
+                x.dims()[0].is_multiple_of(groups),
+                "batch_norm: {groups} of {x:?}"
+            );
+            groups
+        } else {
+            1
+        };
+        let statistics = Tensor::uninit(x.device(), Element::F32, [groups, 2, channels])?;
         let inverse_rows = match mode {
-            Mode::Train | Mode::Given(_) => (x.len() as f32 / channels as f32).recip(),
             Mode::Evaluate => 0.0,
+            _ => ((x.len() / groups) as f32 / channels as f32).recip(),
         };
         let norm = Norm {
             x: x.clone(),
             gamma: gamma.clone(),
             beta: beta.clone(),
             statistics,
+            groups,
             inverse_rows,
         };
         match mode {
-            Mode::Train => norm.combine(&norm.partial_statistics()?, running)?,
-            Mode::Given(partial) => norm.combine(&partial, running)?,
+            Mode::Train | Mode::Groups(_) => norm.take_statistics(running)?,
+            Mode::Given(partial) => norm.combine(&partial, running, MOMENTUM)?,
             Mode::Evaluate => x.device().launch(BatchNormRunning {
                 running_mean: running.mean.ptr(),
                 running_variance: running.variance.ptr(),
@@ -99,6 +115,18 @@ impl Norm {
             })?,
         }
         Ok(norm)
+    }
+
+    /// Group after group: each moves the running statistics so far that in the end all of them have moved those
+    /// by as much.
+    fn take_statistics(&self, running: &Running) -> Result<()> {
+        let share = MOMENTUM / self.groups as f32;
+        for Group { norm, index, count } in self.groups() {
+            let later = (count - 1 - index) as f32;
+            let momentum = share / (1.0 - later * share);
+            norm.combine(&norm.partial_statistics()?, running, momentum)?;
+        }
+        Ok(())
     }
 
     fn partial_statistics(&self) -> Result<Partial> {
@@ -113,7 +141,12 @@ impl Norm {
         Ok(partial)
     }
 
-    fn combine(&self, Partial { chunks, chunk_rows }: &Partial, running: &Running) -> Result<()> {
+    fn combine(
+        &self,
+        Partial { chunks, chunk_rows }: &Partial,
+        running: &Running,
+        momentum: f32,
+    ) -> Result<()> {
         let count = self.rows().div_ceil(*chunk_rows) as usize;
         let expected = &[count, 2, self.gamma.len()][..];
         assert_eq!(chunks.dims(), expected, "batch_norm: {:?}", self.x);
@@ -125,9 +158,38 @@ impl Norm {
             rows: self.rows(),
             channels: self.channels(),
             chunk_rows: *chunk_rows,
-            momentum: MOMENTUM,
+            momentum,
             epsilon: EPSILON,
         })
+    }
+
+    /// The parts that have statistics of their own: the whole, where there are no groups.
+    pub(in crate::ops) fn groups(&self) -> impl Iterator<Item = Group> {
+        let count = self.groups;
+        (0..count).map(move |index| {
+            let norm = Norm {
+                x: part(&self.x, index, count),
+                gamma: self.gamma.clone(),
+                beta: self.beta.clone(),
+                statistics: part(&self.statistics, index, count),
+                groups: 1,
+                inverse_rows: self.inverse_rows,
+            };
+            Group { norm, index, count }
+        })
+    }
+    /// dgamma, dbeta: the sum of those that `of` makes of each group, in their order.
+    pub(in crate::ops) fn sum_over_groups(
+        &self,
+        of: impl Fn(&Group) -> Result<[Tensor; 2]>,
+    ) -> Result<[Tensor; 2]> {
+        let mut groups = self.groups();
+        let mut sums = of(&groups.next().expect("a group"))?;
+        for group in groups {
+            let [dgamma, dbeta] = of(&group)?;
+            sums = [sum(&sums[0], &dgamma)?, sum(&sums[1], &dbeta)?];
+        }
+        Ok(sums)
     }
 
     pub(in crate::ops) fn channels(&self) -> u32 {
@@ -169,13 +231,13 @@ impl Norm {
         Ok([dgamma, dbeta])
     }
 
+    /// Writes dx.
     pub(in crate::ops) fn backward_x(
         &self,
         dy: &Tensor,
-        dgamma: &Tensor,
-        dbeta: &Tensor,
-    ) -> Result<Tensor> {
-        let dx = self.like_x()?;
+        [dgamma, dbeta]: &[Tensor; 2],
+        dx: &Tensor,
+    ) -> Result<()> {
         self.x.device().launch(BatchNormBackward {
             x: self.x.ptr(),
             dy: dy.ptr(),
@@ -187,9 +249,27 @@ impl Norm {
             rows: self.rows(),
             channels: self.channels(),
             inverse_rows: self.inverse_rows,
-        })?;
-        Ok(dx)
+        })
     }
+}
+
+/// One of the parts of a batch that are normalised each by itself.
+pub(in crate::ops) struct Group {
+    pub norm: Norm,
+    index: usize,
+    count: usize,
+}
+
+impl Group {
+    /// This group's part of a tensor of the whole batch.
+    pub fn of(&self, whole: &Tensor) -> Tensor {
+        part(whole, self.index, self.count)
+    }
+}
+
+fn part(whole: &Tensor, index: usize, count: usize) -> Tensor {
+    let rows = whole.dims()[0] / count;
+    whole.rows(index * rows, rows)
 }
 
 impl Kernel for BatchNormStatistics {

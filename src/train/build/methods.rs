@@ -82,12 +82,15 @@ fn hidden(m: &config::Method, features: usize) -> usize {
 
 /// The projection head, as `[method]` has it.
 fn head(layout: &mut Layout, m: &config::Method, features: usize) -> Projector {
-    let norm = match m.head_norm {
+    Projector::new(layout, "head", &sizes(m, features), norm(m))
+}
+
+fn norm(m: &config::Method) -> Norm {
+    match m.head_norm {
         config::HeadNorm::All => Norm::All,
         config::HeadNorm::Hidden => Norm::Hidden,
         config::HeadNorm::None => Norm::None,
-    };
-    Projector::new(layout, "head", &sizes(m, features), norm)
+    }
 }
 
 /// A ring of past embeddings, and where the next goes.
@@ -136,13 +139,13 @@ fn pirl(config: &Config, about: About, encoder: ResNet, layout: &mut Layout) -> 
     let (m, seed) = (config.method.clone(), config.schedule.seed);
     let features = encoder.features();
     let sizes = sizes(&m, features);
-    let head = Projector::new(layout, "head", &sizes, Norm::None);
+    let head = Projector::new(layout, "head", &sizes, norm(&m));
     let transformed = match m.transform {
         Transform::Rotation => {
-            Transformed::Rotation(Projector::new(layout, "head.turned", &sizes, Norm::None))
+            Transformed::Rotation(Projector::new(layout, "head.turned", &sizes, norm(&m)))
         }
         Transform::Jigsaw => Transformed::Jigsaw {
-            patch: Projector::new(layout, "head.patch", &sizes, Norm::None),
+            patch: Projector::new(layout, "head.patch", &sizes, norm(&m)),
             relu: m.head_layers > 1,
             all: Linear::new(layout, "head.patches", [9 * m.head_out, m.head_out], true),
         },
