@@ -176,7 +176,8 @@ impl Kernel for SinkhornPrototypes {
     fn grid(&self, _: Arch) -> Grid {
         let packs = self.prototypes.div_ceil(PACK);
         let chunks = self.n.div_ceil(self.chunk_rows);
-        Grid::blocks([packs.div_ceil(128), chunks, 1], [128, 1, 1])
+        let threads = packs.next_multiple_of(32).min(128);
+        Grid::blocks([packs.div_ceil(threads), chunks, 1], [threads, 1, 1])
     }
     fn bytes(&self, real: Real) -> u64 {
         let (n, chunks) = (self.n as u64, self.n.div_ceil(self.chunk_rows) as u64);
