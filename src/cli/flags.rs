@@ -115,6 +115,15 @@ pub struct Said<'a> {
 
 impl Said<'_> {
     pub fn config(&self) -> Result<Config> {
+        self.layers()?.finish().map(with_whole_paths)
+    }
+
+    /// Before a preset is chosen by it.
+    pub fn first(&self) -> Result<Config> {
+        self.layers().map(|layers| with_whole_paths(layers.read()))
+    }
+
+    fn layers(&self) -> Result<Layers> {
         let mut layers = Layers::default();
         if let Some(preset) = self.preset {
             layers.preset(preset)?;
@@ -129,11 +138,14 @@ impl Said<'_> {
         for assignment in &self.flags.set {
             layers.assign(assignment)?;
         }
-        let mut config = layers.finish()?;
-        config.data.images.iter_mut().for_each(absolute);
-        absolute(&mut config.data.val);
-        Ok(config)
+        Ok(layers)
     }
+}
+
+fn with_whole_paths(mut config: Config) -> Config {
+    config.data.images.iter_mut().for_each(absolute);
+    absolute(&mut config.data.val);
+    config
 }
 
 /// Paths are kept whole, so that a run can be resumed from anywhere.

@@ -18,7 +18,7 @@ const SMALL: u32 = 64;
 
 pub fn run(flags: &TrainFlags) -> Result<()> {
     Run::check_new(&flags.out)?;
-    let first = said(flags).config()?;
+    let first = said(flags).first()?;
     let dataset = Dataset::open(&first.data.images, first.schedule.seed)?;
     let device = device::open(&first.engine.device, first.engine.precision)?;
     let config = suited(flags, &dataset, &device)?;
@@ -58,7 +58,7 @@ fn suited(flags: &TrainFlags, dataset: &Dataset, device: &Device) -> Result<Conf
         (_, Some(_)) => Scale::Cifar,
         (_, None) => Scale::ImageNet,
     };
-    let preset = Preset::of(said(flags).config()?.method.name, scale);
+    let preset = Preset::of(said(flags).first()?.method.name, scale);
     let Preset { name, about, .. } = preset;
     eprintln!("preset   {name}: {about}; another by --preset");
     let image_size = match (scale, small) {

@@ -98,9 +98,14 @@ impl Layers {
     }
 
     pub fn finish(self) -> Result<Config> {
-        let config = Config::deserialize(self.0).expect("each layer was read alone");
+        let config = self.read();
         config.check()?;
         Ok(config)
+    }
+
+    /// What was said so far, which need not go together: more may follow.
+    pub fn read(self) -> Config {
+        Config::deserialize(self.0).expect("each layer was read alone")
     }
 }
 

@@ -238,7 +238,7 @@ fn images(device: &Device) -> Result<()> {
     let pixels = Tensor::from_u8(device, [8, 64, 64, 3], &pixels)?;
     let rows: Vec<u32> = (0..8).collect();
     let rows = Tensor::from_u32(device, [8], &rows)?;
-    let boxes = [[8.0, 8.0, 48.0, 48.0, 1.0, 1.0]; 8];
+    let boxes = [[8.0, 8.0, 48.0, 48.0, 0.0, 1.0]; 8];
     let boxes = Tensor::from_f32(device, [8, 6], boxes.as_flattened())?;
     let epoch = Tensor::from_u32(device, [1], &[0])?;
     let views = augment_crop::crop(&pixels, &rows, &boxes, 32)?;
