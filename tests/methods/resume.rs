@@ -6,7 +6,7 @@ use selfsame::{
 };
 
 /// Of every method, small enough for 9 steps of 8 images to fill its memories; each line is a variant.
-const VARIANTS: [(MethodName, &[&str]); 16] = [
+pub const VARIANTS: [(MethodName, &[&str]); 16] = [
     (MethodName::Simclr, &[]),
     (MethodName::Simclr, &["method.bank=20"]),
     (MethodName::Simclr, &["method.accumulate_exact=2"]),
