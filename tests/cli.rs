@@ -296,8 +296,73 @@ fn what_cannot_be_trained_is_refused_with_a_way_out() {
         &["unknown device `gpu`"],
     );
     refused(&["synthetic", "--epoch", "3"], 2, &["--epochs"]);
+    refused_methods();
     let no_run = ["resume", "/nowhere/at/all"];
     ends(selfsame().args(no_run), 2, &["is no run", "selfsame train"]);
+}
+
+fn refused_methods() {
+    let unlabelled = tempfile::tempdir().unwrap();
+    for number in 0..4 {
+        let image = [b"P6 16 16 255\n".to_vec(), vec![9 * number; 768]].concat();
+        fs::write(unlabelled.path().join(format!("{number}.ppm")), image).unwrap();
+    }
+    let images = unlabelled.path().to_str().unwrap();
+    let cases: [(&[&str], &[&str]); 8] = [
+        (
+            &[images, "--method", "supervised", "--batch", "2"],
+            &["learns from labels", "a folder of its own"],
+        ),
+        (
+            &["synthetic", "--method", "mocco"],
+            &["did you mean `moco`?"],
+        ),
+        (
+            &["synthetic", "--accumulate", "4"],
+            &["--accumulate-exact 4"],
+        ),
+        (
+            &["synthetic", "--method", "moco", "--accumulate-exact", "4"],
+            &["only simclr's batch"],
+        ),
+        (
+            &["synthetic", "--method", "moco", "--bn-groups", "7"],
+            &["method.bn_groups is 7", "divisor of the batch"],
+        ),
+        (
+            &["synthetic", "--method", "moco", "--queue", "10"],
+            &["method.queue is 10", "the 256 keys of a step"],
+        ),
+        (
+            &["synthetic", "--method", "swav", "--queue", "1000"],
+            &["method.queue is 1000", "multiple of the batch"],
+        ),
+        (
+            &["synthetic", "--method", "swav", "--crops", "3x32"],
+            &["`--crops 3x32` is not understood", "2x224+6x96"],
+        ),
+    ];
+    for (flags, words) in cases {
+        let cpu = [flags, &["--device", "cpu"]].concat();
+        refused(&cpu, 2, words);
+    }
+}
+
+#[test]
+fn presets_are_listed_and_can_be_a_file_to_start_from() {
+    let list = said(&selfsame().arg("presets").output().unwrap());
+    assert!(
+        list.contains("moco-v2") && list.contains("swav-tiny"),
+        "{list}"
+    );
+    let one = selfsame().args(["presets", "moco-v2"]).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    fs::write(&file, &one.stdout).unwrap();
+    let config = selfsame::config::Config::read(&file).unwrap();
+    assert_eq!(config.method.queue, 65_536);
+    let unknown = ["presets", "moco-v3"];
+    ends(selfsame().args(unknown), 2, &["did you mean `moco-v"]);
 }
 
 #[test]

@@ -112,6 +112,13 @@ impl Config {
             let ok = batch.is_multiple_of(parts) && batch / parts >= 2;
             require(ok, key, parts, &wanted)
         };
+        let whole = m.accumulate_exact == 1 || m.name == MethodName::Simclr;
+        require(
+            whole,
+            "method.accumulate_exact",
+            m.accumulate_exact,
+            "1: only simclr's batch can pass in parts",
+        )?;
         match m.name {
             MethodName::Simclr => {
                 parts("method.accumulate_exact", m.accumulate_exact)?;

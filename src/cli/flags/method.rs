@@ -14,6 +14,9 @@ pub struct MethodFlags {
     /// simclr: the batch in so many parts, with the gradient of the whole
     #[arg(long, value_name = "PARTS", help_heading = "Method")]
     accumulate_exact: Option<u64>,
+    /// Refused: see there.
+    #[arg(long, hide = true)]
+    accumulate: Option<u64>,
     /// moco: keys kept as negatives; swav: embeddings kept to balance the codes
     #[arg(long, value_name = "N", help_heading = "Method")]
     queue: Option<u64>,
@@ -57,6 +60,11 @@ pub struct MethodFlags {
 
 impl MethodFlags {
     pub(super) fn add_to(&self, layers: &mut Layers) -> Result<()> {
+        if let Some(parts) = self.accumulate {
+            return Err(Error::Config(format!(
+                "--accumulate {parts} would train on another loss: each part of the batch would have its own images only as negatives\n  --accumulate-exact {parts} passes the parts twice and has the gradient of the whole batch"
+            )));
+        }
         let count = |n: Option<u64>| n.map(|n| Value::from(i64::try_from(n).unwrap_or(i64::MAX)));
         let number = |x: Option<f64>| x.map(Value::from);
         let word = |word: &Option<String>| word.as_deref().map(Value::from);
