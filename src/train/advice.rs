@@ -71,6 +71,7 @@ mod tests {
         assert!(advice(&config, about(1_281_167), 5004).is_empty());
         config.method.name = MethodName::Swav;
         config.method.prototypes = 3000;
+        config.method.queue = 0;
         let told = advice(&config, about(20_000), 78);
         assert!(told[0].contains("--prototypes 1024"), "{told:?}");
         assert!(told[1].contains("--queue"), "{told:?}");

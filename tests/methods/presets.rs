@@ -1,6 +1,11 @@
 //! Every number of the papers' recipes that a preset sets, beside its source. What a preset leaves out is a
 //! default, and is looked at as well.
-use selfsame::config::{Layers, PRESETS, Preset};
+use crate::runs::{SMALL, config};
+use selfsame::{
+    Device,
+    config::{Layers, PRESETS, Preset},
+    train::build::{About, Network},
+};
 
 /// As `RUN/config.toml` has it.
 fn resolved(name: &str) -> toml::Table {
@@ -197,4 +202,27 @@ fn every_preset_is_named_after_its_method() {
             name => assert!(name.starts_with(&method), "{name}: {method}"),
         }
     }
+}
+
+/// Barlow Twins' blocks start as the identity; others' do not.
+#[test]
+fn residual_blocks_start_as_told() {
+    let last_scale = |zero: bool| {
+        let zero = format!("encoder.zero_init_residual={zero}");
+        let config = config("barlow-tiny", SMALL, &[&zero]);
+        let about = About {
+            images: 48,
+            classes: 0,
+        };
+        let network = Network::new(&Device::cpu(), &config, about).unwrap();
+        let scale = |name: &str| {
+            let entries = network.layout.parameters().iter();
+            let entry = entries.clone().find(|entry| entry.name == name).unwrap();
+            let params = &network.params;
+            params.view(&params.values, entry).to_vec().unwrap()[0]
+        };
+        [scale("layer1.0.bn1.weight"), scale("layer1.0.bn2.weight")]
+    };
+    assert_eq!(last_scale(true), [1.0, 0.0]);
+    assert_eq!(last_scale(false), [1.0, 1.0]);
 }

@@ -140,10 +140,10 @@ mod tests {
         );
         warns(same, CALM, &["epsilon .03", "freeze"]);
         let flat = Collapse {
-            effective_rank: 3.0,
+            effective_rank: 2.0,
             ..HEALTHY
         };
-        warns(flat, Family::Negatives, &["3.0 of 128 dimensions"]);
+        warns(flat, Family::Negatives, &["2.0 of 128 dimensions"]);
         let few = Collapse {
             usage_entropy: Some(0.7),
             usage_share: Some(0.09),
