@@ -137,7 +137,7 @@ impl Said<'_> {
 }
 
 /// Paths are kept whole, so that a run can be resumed from anywhere.
-fn absolute(spec: &mut String) {
+pub fn absolute(spec: &mut String) {
     let word = spec.split(':').next().unwrap_or_default();
     if ["", "synthetic", "synthetic-val"].contains(&word) {
         return;

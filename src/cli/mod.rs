@@ -8,7 +8,6 @@ mod flags;
 mod format;
 mod kernels;
 mod memory;
-mod neighbours;
 mod presets;
 mod progress;
 mod resume;
