@@ -20,6 +20,8 @@ pub struct Chart {
     /// What y is, with its unit.
     pub y: String,
     pub data: Data,
+    /// A line across, to compare with: its name and its value.
+    pub level: Option<(String, f64)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! error random shape  <-  device  <-  tensor  <-  tape  <-  ops  <-  nn  <-  methods  <-  train
-//!                          kernels/*.cu              data  interop  evaluate  figure  <-  cli
+//!                          kernels/*.cu              data  interop  evaluate  figure  <-  study  <-  cli
 //! ```
 //!
 //! Imports point left only, and siblings do not see each other; `tests/tidy` holds it.
@@ -22,6 +22,7 @@
 //! | [`train`] | the loop, schedule, checkpoints, log: it decides nothing about learning |
 //! | [`evaluate`], [`interop`] | what the features are worth; weights and vectors for other programs |
 //! | [`figure`] | charts as files: SVG and PNG |
+//! | [`study`] | one file an experiment: its runs, what is measured of them, what the numbers say |
 //! | [`config`], [`cli`] | every number with its source; every flag |
 //!
 //! # The seam
@@ -66,6 +67,7 @@ pub mod nn;
 pub mod ops;
 pub mod random;
 pub mod shape;
+pub mod study;
 pub mod tape;
 pub mod tensor;
 pub mod train;

@@ -8,6 +8,7 @@ fn chart(data: Data) -> Chart {
         x: "epoch".into(),
         y: "loss (nats)".into(),
         data,
+        level: None,
     }
 }
 
@@ -51,6 +52,21 @@ fn an_svg_holds_titles_units_categories_and_a_legend() {
     assert_eq!(count(&text, "<circle"), 4);
     assert_eq!(count(&text, "<polygon"), 3);
     assert_eq!(text, svg(Data::Categories(categories(), series())));
+}
+
+#[test]
+fn a_level_lies_across_and_within_the_axis() {
+    let with = |value| {
+        let level = Some(("untrained".to_string(), value));
+        let bars = Data::Bars(categories(), series());
+        let chart = Chart {
+            level,
+            ..chart(bars)
+        };
+        String::from_utf8(chart.render(Format::Svg).unwrap()).unwrap()
+    };
+    assert!(with(20.0).contains("untrained"));
+    assert!(with(90.0).contains("\n80\n") && !with(20.0).contains("\n80\n"));
 }
 
 #[test]

@@ -149,7 +149,7 @@ fn with_whole_paths(mut config: Config) -> Config {
 }
 
 /// Paths are kept whole, so that a run can be resumed from anywhere.
-fn absolute(spec: &mut String) {
+pub fn absolute(spec: &mut String) {
     let word = spec.split(':').next().unwrap_or_default();
     if ["", "synthetic", "synthetic-val"].contains(&word) {
         return;

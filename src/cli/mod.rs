@@ -8,11 +8,11 @@ mod flags;
 mod format;
 mod kernels;
 mod memory;
-mod neighbours;
 mod presets;
 mod progress;
 mod resume;
 mod session;
+mod study;
 mod train;
 mod weights;
 
@@ -45,6 +45,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// A feature vector for every image
     Embed(embed::EmbedArgs),
+    /// An experiment: its runs, a table, a figure, and what was seen
+    Study(study::StudyArgs),
     /// Weights for other programs
     Export(export::ExportArgs),
     /// What the CUDA kernels in this build use of a GPU
@@ -61,6 +63,7 @@ pub fn run() -> Result<()> {
         Command::Resume(flags) => resume::run(&flags),
         Command::Eval(args) => eval::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Study(args) => study::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -1,10 +1,10 @@
 //! `selfsame resume`.
-use super::{device, neighbours::Neighbours, session::Session};
+use super::{device, session::Session};
 use crate::{
     Error, Result,
     config::duration,
     data::Dataset,
-    train::{run::Run, trainer::Trainer},
+    train::{neighbours::Neighbours, run::Run, trainer::Trainer},
 };
 use clap::Args;
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -1,8 +1,5 @@
 //! What `train` and `resume` share: the plan told, the loop run, and what to do next.
-use super::{
-    format::{bytes, grouped},
-    neighbours::Neighbours,
-};
+use super::format::{bytes, grouped};
 use crate::{
     Error, Result,
     config::{Config, Decay, hours_minutes},
@@ -14,6 +11,7 @@ use crate::{
         advice::advice,
         build::{self, About},
         log::Log,
+        neighbours::Neighbours,
         run::{Images, Run},
         stop::Stop,
         trainer::{Outcome, Trainer},
@@ -88,8 +86,8 @@ impl Session {
                 "kNN      {:.1} % before, {:.1} % after ({} images told by {} others)",
                 before.top1,
                 after.top1,
-                grouped(n.queries()),
-                grouped(n.bank())
+                grouped(n.queries().len()),
+                grouped(n.bank().len())
             );
         }
         println!(
@@ -199,10 +197,12 @@ impl Session {
 
     /// `None` where there are no labels, or no time is left.
     fn score(&self, params: &Params, stop: &Stop) -> Result<Option<Score>> {
-        let encoder = &self.trainer.network.encoder;
-        match &self.neighbours {
-            Some(neighbours) => neighbours.score(encoder, params, stop),
-            None => Ok(None),
+        let Some(neighbours) = &self.neighbours else {
+            return Ok(None);
+        };
+        match neighbours.score(&self.trainer.network.encoder, params, stop) {
+            Err(Error::Stopped(_)) => Ok(None),
+            scored => scored.map(Some),
         }
     }
 

@@ -2,14 +2,13 @@
 use super::{
     device,
     flags::{Said, TrainFlags},
-    neighbours::Neighbours,
     session::Session,
 };
 use crate::{
     Device, Result,
     config::{Config, Preset, Scale},
     data::Dataset,
-    train::{run::Run, trainer::Trainer},
+    train::{neighbours::Neighbours, run::Run, trainer::Trainer},
 };
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Every image the user named, numbered from 0 in the order named.
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::source::{self, Refusal, Source};
@@ -12,7 +14,7 @@ const MAX_RESIDENT_SIDE: u32 = 64;
 const PROBES: usize = 65;
 
 pub struct Dataset {
-    sources: Vec<Part>,
+    sources: Arc<[Part]>,
     len: usize,
     classes: Vec<String>,
     /// Of all images the sources hold, those that are in; `None` for all.
@@ -77,14 +79,17 @@ impl Dataset {
     }
 
     /// The images `chosen` alone, numbered anew in that order; the classes stay.
-    pub fn only(mut self, chosen: &[u32]) -> Dataset {
+    pub fn only(&self, chosen: &[u32]) -> Dataset {
         let last = chosen.iter().copied().max();
         assert!(last.is_none_or(|last| (last as usize) < self.len));
-        let known = self.chosen.take();
-        let place = |&image: &u32| known.as_ref().map_or(image, |known| known[image as usize]);
-        self.len = chosen.len();
-        self.chosen = Some(chosen.iter().map(place).collect());
-        self
+        let known = self.chosen.as_ref();
+        let place = |&image: &u32| known.map_or(image, |known| known[image as usize]);
+        Dataset {
+            sources: self.sources.clone(),
+            len: chosen.len(),
+            classes: self.classes.clone(),
+            chosen: Some(chosen.iter().map(place).collect()),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -128,7 +133,7 @@ impl Dataset {
     /// evenly spread are looked at.
     pub fn common_size(&self) -> Option<(u32, u32)> {
         let mut common = None;
-        for part in &self.sources {
+        for part in self.sources.iter() {
             let step = part.source.len().div_ceil(PROBES);
             for index in (0..part.source.len()).step_by(step) {
                 let Ok(size) = part.source.dimensions(index) else {

@@ -8,8 +8,9 @@ pub use verdict::{Family, is_at_chance};
 use super::l2_normalized;
 use eigenvalues::symmetric_eigenvalues;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Collapse {
     /// Of the embeddings made length 1: the deviation over the rows, the mean over the dimensions, times
     /// sqrt(d). 1 where they are uniform on the sphere, 0 where all are the same.
@@ -22,8 +23,10 @@ pub struct Collapse {
     /// min(n, d).
     pub full_rank: usize,
     /// Entropy of the mean code, in nats: ln K where every prototype is used alike, 0 where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_entropy: Option<f32>,
     /// Its share of ln K.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_share: Option<f32>,
 }
 

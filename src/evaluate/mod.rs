@@ -18,7 +18,7 @@ pub use layers::{LAYER_RATES, Staged, Tap, layer_plan, staged, staged_bytes, tap
 pub use linear::{HeadInit, LinearOutcome, LinearPlan, RateDecay, Scaling, linear};
 pub use pool::Pool;
 pub use recipe::Recipe;
-pub use subset::class_balanced;
+pub use subset::{class_balanced, long_tailed};
 
 /// Features and the class of each: `values` (labels.len(), dim) row-major.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl<'a> Features<'a> {
 }
 
 /// How often the right class came first, or among the first five, in percent.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Score {
     pub top1: f64,
     pub top5: f64,

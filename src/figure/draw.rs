@@ -88,6 +88,9 @@ pub fn chart<DB: DrawingBackend>(
         }
         Data::Bars(_, series) => canvas.bars(&plot, series)?,
     }
+    if let Some((name, value)) = &chart.level {
+        canvas.level(&plot, name, *value)?;
+    }
     if legend > 0.0 {
         let bars = matches!(chart.data, Data::Bars(..));
         canvas.legend(&names, plot.right + 16.0, bars)?;
@@ -115,15 +118,19 @@ impl Chart {
     }
 
     fn y_axis(&self) -> Axis {
+        let level = self.level.iter().map(|(_, value)| *value);
         match &self.data {
             Data::Lines(lines) => {
-                Axis::of_numbers(lines.iter().flat_map(|l| &l.points).map(|p| p.1), false)
+                let values = lines.iter().flat_map(|l| &l.points).map(|p| p.1);
+                Axis::of_numbers(values.chain(level), false)
             }
             Data::Categories(_, series) => {
-                Axis::of_numbers(series.iter().flat_map(|s| &s.values).copied(), false)
+                let values = series.iter().flat_map(|s| &s.values).copied();
+                Axis::of_numbers(values.chain(level), false)
             }
             Data::Bars(_, series) => {
-                Axis::of_numbers(series.iter().flat_map(|s| &s.values).copied(), true)
+                let values = series.iter().flat_map(|s| &s.values).copied();
+                Axis::of_numbers(values.chain(level), true)
             }
         }
     }
@@ -249,6 +256,13 @@ impl<DB: DrawingBackend> Canvas<'_, DB> {
             }
         }
         Ok(())
+    }
+
+    /// Its name above it, at the right.
+    fn level(&self, plot: &Plot, name: &str, value: f64) -> Drawn<DB> {
+        let y = plot.at((0.0, value)).1;
+        self.line(&[(plot.left, y), (plot.right, y)], INK, 1.6)?;
+        self.text(name, (plot.right, y - 10.0), LABEL, HPos::Right)
     }
 
     fn axes(&self, chart: &Chart, plot: &Plot) -> Drawn<DB> {

@@ -31,28 +31,27 @@ pub struct Step {
 }
 
 /// A line of `metrics.jsonl`: means over the steps since the one before.
-#[derive(Debug, Serialize)]
-struct Line {
-    step: u64,
-    epoch: u32,
-    loss: f64,
-    lr: f64,
-    gradient_norm: f64,
-    images_per_second: f64,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Line {
+    pub step: u64,
+    pub epoch: u32,
+    pub loss: f64,
+    pub lr: f64,
+    pub gradient_norm: f64,
+    pub images_per_second: f64,
     /// Share of the time that images were waited for.
-    wait: f64,
+    pub wait: f64,
+    /// Of the line's last step.
     #[serde(flatten)]
-    collapse: Option<Embeddings>,
+    pub collapse: Option<Collapse>,
 }
 
-/// Of the line's last step: see `Collapse`.
-#[derive(Debug, Serialize)]
-struct Embeddings {
-    spread: f32,
-    mean_cosine: f32,
-    effective_rank: f32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage_entropy: Option<f32>,
+/// Of a run's `metrics.jsonl`; a line that was not written whole is none.
+pub fn lines(run: &Path) -> Result<Vec<Line>> {
+    let path = run.join(METRICS);
+    let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let lines = text.lines().map(serde_json::from_str);
+    Ok(lines.filter_map(Result::ok).collect())
 }
 
 pub struct Log {
@@ -133,12 +132,7 @@ impl Log {
             gradient_norm: step.gradient_norm,
             images_per_second: window.images as f64 / seconds,
             wait: window.wait.as_secs_f64() / seconds,
-            collapse: step.collapse.map(|seen| Embeddings {
-                spread: seen.spread,
-                mean_cosine: seen.mean_cosine,
-                effective_rank: seen.effective_rank,
-                usage_entropy: seen.usage_entropy,
-            }),
+            collapse: step.collapse,
         };
         self.loss = Some(line.loss);
         let left = self.steps.saturating_sub(step.step);

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod feed;
 pub mod log;
 mod monitor;
+pub mod neighbours;
 mod numbers;
 mod parts;
 pub mod run;
@@ -13,3 +14,5 @@ pub mod schedule;
 pub mod state;
 pub mod stop;
 pub mod trainer;
+
+pub use monitor::verdict;

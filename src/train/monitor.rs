@@ -1,5 +1,5 @@
 //! Looks now and then at what a step made of its views, and warns where all of them become one.
-use super::trainer::Made;
+use super::{log::Line, trainer::Made};
 use crate::{
     Result, Tensor,
     config::{Config, MethodName},
@@ -49,11 +49,7 @@ impl Monitor {
 
     /// What to say of it, once: when it was so the time before as well.
     pub fn judge(&mut self, seen: &Collapse, loss: f32, step: u64) -> Option<String> {
-        let at_chance = is_at_chance(loss, self.prototypes);
-        self.at_chance_since = self.at_chance_since.or(Some(step)).filter(|_| at_chance);
-        let warning = seen
-            .warning(self.family(step))
-            .filter(|_| step > self.grace);
+        let warning = self.wrong(seen, loss, step);
         let twice = warning.is_some() && self.suspected;
         self.suspected = warning.is_some();
         if !twice || self.warned {
@@ -61,6 +57,14 @@ impl Monitor {
         }
         self.warned = true;
         warning.map(|warning| format!("[collapse]: step {step}: {warning}"))
+    }
+
+    /// What this look says is wrong, where it is not too early to tell.
+    fn wrong(&mut self, seen: &Collapse, loss: f32, step: u64) -> Option<String> {
+        let at_chance = is_at_chance(loss, self.prototypes);
+        self.at_chance_since = self.at_chance_since.or(Some(step)).filter(|_| at_chance);
+        let warning = seen.warning(self.family(step));
+        warning.filter(|_| step > self.grace)
     }
 
     fn family(&self, step: u64) -> Family {
@@ -79,4 +83,17 @@ impl Monitor {
             | MethodName::Supervised => Family::Classes,
         }
     }
+}
+
+/// What was wrong at the last look of a run of `steps`, by the lines it logged; `None` where nothing was.
+pub fn verdict(
+    config: &Config,
+    steps: u64,
+    steps_per_epoch: u64,
+    lines: &[Line],
+) -> Option<String> {
+    let mut monitor = Monitor::new(config, steps, steps_per_epoch);
+    let looks = lines.iter().filter_map(|line| Some((line, line.collapse?)));
+    let verdicts = looks.map(|(line, seen)| monitor.wrong(&seen, line.loss as f32, line.step));
+    verdicts.last().flatten()
 }

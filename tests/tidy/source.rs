@@ -1,5 +1,43 @@
-//! As much of a source file's structure as the rules ask for: comments and strings blanked out, what a
-//! file uses of its crate, where its functions begin and end (it is formatted, so indentation tells).
+//! The files there are, and as much of a source file's structure as the rules ask for: comments and strings
+//! blanked out, what a file uses of its crate, where its functions begin and end (it is formatted, so
+//! indentation tells).
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every file of ours, by its path from the root.
+pub fn files(root: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders: Vec<PathBuf> = ["src", "kernels", "tests", "benches", "examples", ".ci"]
+        .iter()
+        .map(|folder| root.join(folder))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(entry.path());
+            } else if let Ok(path) = entry.path().strip_prefix(root) {
+                found.insert(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    let single = ["build.rs", "README.md", "CHANGELOG.md", "Cargo.toml"];
+    found.extend(
+        single
+            .iter()
+            .filter(|f| root.join(f).exists())
+            .map(|f| f.to_string()),
+    );
+    found
+}
+
+pub fn is_code(path: &str) -> bool {
+    [".rs", ".cu", ".cuh", ".cpp", ".py"]
+        .iter()
+        .any(|ending| path.ends_with(ending))
+}
 
 /// Comments become blanks; lines stay where they are.
 pub fn without_comments(text: &str) -> String {

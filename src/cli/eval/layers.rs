@@ -282,6 +282,7 @@ fn chart(probed: &[Probed]) -> Chart {
         x: "layer".into(),
         y: "top-1 accuracy (%)".into(),
         data: Data::Categories(names, series),
+        level: None,
     }
 }
 
