@@ -37,7 +37,8 @@
 //!
 //! a thread index: `kernels/`. A grid size, a kernel's bytes and FLOPs: the foot of `src/ops/x.rs`. A
 //! derivative: the closure in `ops/x.rs`. A weight's shape: `nn/layers.rs`. An equation of a paper:
-//! `methods/`. A default number: `config/preset.rs`. A flag: `cli/flags.rs`.
+//! `methods/`. A default number: `config/defaults.rs`, a paper's:
+//! `config/presets/`. A flag: `cli/flags.rs`.
 //!
 //! # Invariants
 //!

@@ -308,7 +308,7 @@ fn refused_methods() {
         fs::write(unlabelled.path().join(format!("{number}.ppm")), image).unwrap();
     }
     let images = unlabelled.path().to_str().unwrap();
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 9] = [
         (
             &[images, "--method", "supervised", "--batch", "2"],
             &["learns from labels", "a folder of its own"],
@@ -336,6 +336,10 @@ fn refused_methods() {
         (
             &["synthetic", "--method", "swav", "--queue", "1000"],
             &["method.queue is 1000", "multiple of the batch"],
+        ),
+        (
+            &["synthetic", "--preset", "pirl", "--temperature", "0.01"],
+            &["method.temperature is 0.01", "--loss infonce"],
         ),
         (
             &["synthetic", "--method", "swav", "--crops", "3x32"],

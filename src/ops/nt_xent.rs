@@ -144,12 +144,8 @@ impl Kernel for NtXentNorms {
 
 impl Kernel for NtXentForward {
     fn kernel(&self, arch: Arch) -> &'static KernelInfo {
-        match tiles::tensor_cores(self.d, self.temperature, arch).map(|tile| tile.d) {
-            None => Self::INFO,
-            Some(64) => Self::D64,
-            Some(128) => Self::D128,
-            Some(_) => Self::D256,
-        }
+        let all = [Self::INFO, Self::D64, Self::D128, Self::D256];
+        tiles::kernel(self.d, self.temperature, arch, all)
     }
     fn grid(&self, arch: Arch) -> Grid {
         let tile = tiles::tensor_cores(self.d, self.temperature, arch);
@@ -194,12 +190,8 @@ impl Kernel for NtXentLoss {
 
 impl Kernel for NtXentBackward {
     fn kernel(&self, arch: Arch) -> &'static KernelInfo {
-        match tiles::tensor_cores(self.d, self.temperature, arch).map(|tile| tile.d) {
-            None => Self::INFO,
-            Some(64) => Self::D64,
-            Some(128) => Self::D128,
-            Some(_) => Self::D256,
-        }
+        let all = [Self::INFO, Self::D64, Self::D128, Self::D256];
+        tiles::kernel(self.d, self.temperature, arch, all)
     }
     fn grid(&self, arch: Arch) -> Grid {
         let tile = tiles::tensor_cores(self.d, self.temperature, arch);

@@ -228,7 +228,7 @@ impl<'a> Runner<'a> {
 /// A run's folder, new or as it was left: then the trainer stands where its newest checkpoint does.
 fn enter(folder: &Path, trainer: &mut Trainer, dataset: &Dataset) -> Result<Run> {
     let config = &trainer.config;
-    let run = match folder.exists() {
+    let mut run = match folder.exists() {
         false => Run::create(folder, config)?,
         true => Run::open(folder)?.0,
     };
@@ -240,7 +240,7 @@ fn enter(folder: &Path, trainer: &mut Trainer, dataset: &Dataset) -> Result<Run>
     run.describe(&images, &trainer.device.name())?;
     let checkpoints = run.checkpoints();
     if checkpoints.exists() && !checkpoint::list(&checkpoints)?.is_empty() {
-        trainer.restore(&checkpoints)?;
+        run.warnings.extend(trainer.restore(&checkpoints)?);
     }
     Ok(run)
 }

@@ -1,6 +1,6 @@
 //! Which kernels NT-Xent and InfoNCE take, and in what ranges of columns: pure functions of shape, temperature
 //! and architecture, so that a result never depends on a timing.
-use crate::device::{Arch, Grid, Real};
+use crate::device::{Arch, Grid, KernelInfo, Real};
 
 /// Of `contrast_mma.cuh` and `mma_tile.cuh`: rows of a stage, stages, threads, bytes of 64 bf16.
 const STAGE_ROWS: u32 = 64;
@@ -34,6 +34,21 @@ pub fn tensor_cores(d: u32, temperature: f32, arch: Arch) -> Option<Tile> {
         65..=128 => Some(Tile { rows: 128, d: 128 }),
         129..=256 => Some(Tile { rows: 64, d: 256 }),
         _ => None,
+    }
+}
+
+/// Of the plain kernel and those with room for d = 64, 128, 256.
+pub fn kernel(
+    d: u32,
+    temperature: f32,
+    arch: Arch,
+    [plain, d64, d128, d256]: [&'static KernelInfo; 4],
+) -> &'static KernelInfo {
+    match tensor_cores(d, temperature, arch).map(|tile| tile.d) {
+        None => plain,
+        Some(64) => d64,
+        Some(128) => d128,
+        Some(_) => d256,
     }
 }
 

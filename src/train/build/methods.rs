@@ -137,6 +137,13 @@ fn moco(config: &Config, encoder: ResNet, layout: &mut Layout) -> Result<Plan> {
 
 fn pirl(config: &Config, about: About, encoder: ResNet, layout: &mut Layout) -> Result<Plan> {
     let (m, seed) = (config.method.clone(), config.schedule.seed);
+    let least = 1.0 / (f32::MAX / about.images as f32).ln() as f64;
+    if m.loss == BankLoss::Nce && m.temperature <= least {
+        return Err(refuse(format!(
+            "method.temperature is {}: with --loss nce and {} images it must be above {least:.4}, or Z has no f32\n  papers use 0.07; --loss infonce has no such bound",
+            m.temperature, about.images
+        )));
+    }
     let features = encoder.features();
     let sizes = sizes(&m, features);
     let head = Projector::new(layout, "head", &sizes, norm(&m));

@@ -1,5 +1,5 @@
 use super::*;
-use selfsame::methods::{Method, MoCo, SimClr, SimClrBank};
+use selfsame::methods::{MoCo, SimClr, SimClrBank};
 
 #[test]
 fn simclr() {
@@ -25,14 +25,7 @@ fn simclr() {
         head,
         temperature: 0.5,
     };
-    close(
-        &method
-            .loss(&mut Pass::train(&params), &batch)
-            .unwrap()
-            .loss
-            .value,
-        expected,
-    );
+    check(&mut method, &params, &batch, expected);
 }
 
 #[test]

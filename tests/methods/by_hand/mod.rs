@@ -7,7 +7,7 @@ mod swav;
 
 use selfsame::{
     Device, Tensor, Var,
-    methods::Batch,
+    methods::{Batch, Method},
     nn::{Architecture, Layout, Params, Pass, Projector, ResNet, Stem, heads::Norm},
     random::{Draws, Purpose},
 };
@@ -102,6 +102,13 @@ pub fn close(found: &Tensor, expected: f64) {
     let found = found.item().unwrap() as f64;
     let off = (found - expected).abs() / expected.abs().max(1e-3);
     assert!(off < 2e-4, "loss {found}, by hand {expected}");
+}
+
+/// That the method's own step has this loss.
+#[track_caller]
+pub fn check(method: &mut dyn Method, params: &Params, batch: &Batch, expected: f64) {
+    let step = method.loss(&mut Pass::train(params), batch).unwrap();
+    close(&step.loss.value, expected);
 }
 
 pub struct Net {

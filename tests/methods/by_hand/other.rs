@@ -1,6 +1,6 @@
 use super::*;
 use selfsame::{
-    methods::{BarlowTwins, Invariance, Method, RelativePosition},
+    methods::{BarlowTwins, Invariance, RelativePosition},
     nn::layers::{BatchNorm, Linear},
 };
 
@@ -36,14 +36,7 @@ fn barlow_twins() {
         head,
         off_diagonal: 0.1,
     };
-    close(
-        &method
-            .loss(&mut Pass::train(&params), &batch)
-            .unwrap()
-            .loss
-            .value,
-        expected,
-    );
+    check(&mut method, &params, &batch, expected);
 }
 
 #[test]
@@ -58,14 +51,7 @@ fn invariance() {
         encoder: net.encoder,
         head,
     };
-    close(
-        &method
-            .loss(&mut Pass::train(&params), &batch)
-            .unwrap()
-            .loss
-            .value,
-        expected,
-    );
+    check(&mut method, &params, &batch, expected);
 }
 
 /// The centre and each neighbour, in reading order; nothing dropped.
@@ -115,12 +101,5 @@ fn relative_position() {
         sides: numbers((0..8 * N as u32).map(|i| i % 8)),
         seed: 0,
     };
-    close(
-        &method
-            .loss(&mut Pass::train(&params), &batch)
-            .unwrap()
-            .loss
-            .value,
-        expected,
-    );
+    check(&mut method, &params, &batch, expected);
 }

@@ -1,6 +1,6 @@
 use super::*;
 use selfsame::{
-    methods::{Method, Pirl, pirl::Transformed},
+    methods::{Pirl, pirl::Transformed},
     nn::layers::Linear,
     ops::{bank_nce::Form, draw_negatives::draw_negatives},
 };

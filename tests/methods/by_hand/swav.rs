@@ -1,6 +1,6 @@
 use super::*;
 use selfsame::{
-    methods::{Method, SwAv, swav},
+    methods::{SwAv, swav},
     nn::layers::Linear,
     ops::sinkhorn::Assignment,
 };
