@@ -2,15 +2,8 @@
 // Channels are floats in 0..255, clipped but not rounded after each operation; otherwise as in PIL.
 #include "augment.cuh"
 
-struct Rgb { float r, g, b; };
-
 DEVICE Rgb pixel_at(const u8* x, u64 pixel) {
   return {float(x[3 * pixel]), float(x[3 * pixel + 1]), float(x[3 * pixel + 2])};
-}
-
-// PIL's "L", of ITU-R 601.
-DEVICE float luma(Rgb v) {
-  return (19595.0f / 65536.0f) * v.r + (38470.0f / 65536.0f) * v.g + (7471.0f / 65536.0f) * v.b;
 }
 
 // What the jitter gets to see.
@@ -19,8 +12,6 @@ DEVICE Rgb seen_at(const u8* x, u64 pixel, const float* table) {
   if (table[TABLE_GRAY] == GRAY_FIRST) v.r = v.g = v.b = luma(v);
   return v;
 }
-
-DEVICE float clipped(float v) { return fminf(fmaxf(v, 0.0f), 255.0f); }
 
 // factor v + (1 - factor) other, channel by channel.
 DEVICE Rgb blended(Rgb v, float other, float factor) {

@@ -10,6 +10,7 @@ struct AugmentDraw {
   const u32* ids; const u32* epoch; float* table; u64 seed; u32 rows, pieces, view;
   float brightness, contrast, saturation, hue, jitter_probability, gray_probability, gray;
   float blur_probability, sigma_low, sigma_high, solarize_probability, solarize_threshold;
+  float photometric_probability;
 };
 
 // A factor of strength s: uniform in [max(0, 1 - s), 1 + s).
@@ -39,6 +40,10 @@ KERNEL(augment_draw, AugmentDraw) {
     const float sigma = draw_uniform(draws, p.sigma_low, p.sigma_high);
     table[TABLE_SIGMA] = blur ? sigma : 0.0f;
     table[TABLE_SOLARIZE] = draw_unit(draws) < p.solarize_probability ? p.solarize_threshold : 256.0f;
-    for (u32 i = TABLE_SOLARIZE + 1; i < TABLE_COLS; i++) table[i] = 0.0f;
+    table[TABLE_PHOTOMETRIC] = draw_unit(draws) < p.photometric_probability ? 1.0f : 0.0f;
+    table[TABLE_POSTERIZE] = float(1 << draw_below(draws, 5));  // 8 to 4 bits
+    table[TABLE_SHARPNESS] = draw_uniform(draws, 0.1f, 1.9f);
+    table[TABLE_INVERT] = float(draw_below(draws, 257));
+    for (u32 i = TABLE_INVERT + 1; i < TABLE_COLS; i++) table[i] = 0.0f;
   }
 }

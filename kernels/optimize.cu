@@ -1,10 +1,10 @@
 // optimize: one step of momentum SGD, LARS or LARC over flat memory, all tensors at once.
 //
-// Memory is described by two tables. segments (count, 3): a tensor's first chunk, its number of chunks,
-// its flags. chunks (n, 3): offset, length, segment: a tensor cut into pieces a block can handle.
+// Memory is described by two tables. segments (count, 4): a tensor's first chunk, its number of chunks,
+// whether it is adapted, how many times the weight decay it has (the bits of an f32). chunks (n, 3): offset,
+// length, segment: a tensor cut into pieces a block can handle.
 #include "pack.cuh"
 
-constexpr u32 ADAPT = 1, DECAY = 2;        // a segment's flags
 constexpr u32 SGD = 0, LARS = 1, LARC = 2;  // rules
 
 // values, gradients flat f32; partial (chunks, 4): sums of value^2, of gradient^2, of (gradient +
@@ -17,7 +17,7 @@ struct OptimizeNorms {
 KERNEL(optimize_norms, OptimizeNorms) {
   const u32* chunk = p.chunks + 3 * u64(blockIdx.x);
   const u32 offset = chunk[0], length = chunk[1];
-  const float decay = p.segments[3 * chunk[2] + 2] & DECAY ? p.weight_decay : 0.0f;
+  const float decay = __uint_as_float(p.segments[4 * u64(chunk[2]) + 3]) * p.weight_decay;
   float values = 0.0f, gradients = 0.0f, decayed = 0.0f, wrong = 0.0f;
   struct Input { Pack<float, 4> value, gradient; };
   auto add = [&](float value, float gradient) {
@@ -72,7 +72,7 @@ KERNEL(optimize_rates, OptimizeRates) {
     p.summary[1] = wrong;
     return;
   }
-  const u32* segment = p.segments + 3 * u64(blockIdx.x);
+  const u32* segment = p.segments + 4 * u64(blockIdx.x);
   float values = 0.0f, gradients = 0.0f, decayed = 0.0f;
   for (u32 chunk = threadIdx.x; chunk < segment[1]; chunk += blockDim.x) {
     const float* partial = p.partial + 4 * u64(segment[0] + chunk);
@@ -84,8 +84,8 @@ KERNEL(optimize_rates, OptimizeRates) {
   gradients = sqrtf(block_sum(gradients));
   decayed = sqrtf(block_sum(decayed));
   if (threadIdx.x > 0) return;
-  const bool adapt = p.rule != SGD && segment[2] & ADAPT;
-  float decay = segment[2] & DECAY ? p.weight_decay : 0.0f;
+  const bool adapt = p.rule != SGD && segment[2];
+  float decay = __uint_as_float(segment[3]) * p.weight_decay;
   float scale = 1.0f;
   if (adapt && p.rule == LARS && values > 0.0f && decayed > 0.0f) scale = p.trust * values / decayed;
   if (adapt && p.rule == LARC) {

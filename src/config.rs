@@ -79,7 +79,7 @@ pub enum Stem {
     Cifar,
 }
 
-/// In the order applied: crop, flip, jitter, gray, blur, solarize, normalise.
+/// In the order applied: crop, flip, jitter, photometric, gray, blur, solarize, normalise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
@@ -99,6 +99,8 @@ pub struct Augment {
     pub contrast: f64,
     pub saturation: f64,
     pub hue: f64,
+    /// Probability of posterize, sharpness, solarize and autocontrast, one after another (pirl).
+    pub photometric: f64,
     /// Probabilities.
     pub gray: f64,
     /// Grey before the jitter, not after it (MoCo v1).
@@ -157,6 +159,10 @@ pub struct Optimize {
     pub trust: f64,
     /// Biases and batch-norm parameters are spared weight decay and trust ratio.
     pub spare_vectors: bool,
+    /// Biases are decayed all the same: `spare_vectors` is then of batch norm's alone.
+    pub decay_biases: bool,
+    /// How many times the weight decay the parameters have that the method adds to the encoder.
+    pub head_decay: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ mod augment_blur;
 mod augment_color;
 mod augment_crop;
 mod augment_draw;
+mod augment_photometric;
 mod bank_nce;
 mod bank_update;
 mod batch_norm;
@@ -179,6 +180,7 @@ fn all(c: &mut Criterion, device: &Device) {
     augment_color::bench(c, device);
     augment_crop::bench(c, device);
     augment_draw::bench(c, device);
+    augment_photometric::bench(c, device);
     bank_nce::bench(c, device);
     bank_update::bench(c, device);
     batch_norm::bench(c, device);

@@ -15,6 +15,7 @@ impl Config {
         let (a, m) = (&self.augment, &self.method);
         let shares = [
             ("augment.jitter", a.jitter),
+            ("augment.photometric", a.photometric),
             ("augment.gray", a.gray),
             ("augment.blur", a.blur),
             ("augment.solarize", a.solarize),

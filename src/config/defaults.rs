@@ -40,6 +40,7 @@ impl Default for Augment {
             contrast: 0.8,
             saturation: 0.8,
             hue: 0.2,
+            photometric: 0.0,
             gray: 0.2,
             gray_first: false,
             blur: 0.5,
@@ -78,6 +79,8 @@ impl Default for Optimize {
             weight_decay: 1e-4,
             trust: 0.001,
             spare_vectors: true,
+            decay_biases: false,
+            head_decay: 1.0,
         }
     }
 }

@@ -291,7 +291,7 @@ impl Part {
                 offset: entry.offset,
                 length: entry.len(),
                 adapt: false,
-                decay: true,
+                decay: 1.0,
             })
             .collect();
         Ok(Part {

@@ -45,6 +45,10 @@ impl Entry {
     pub fn is_vector(&self) -> bool {
         self.shape.dims().len() == 1
     }
+    /// Of what the method adds to the backbone.
+    pub fn is_head(&self) -> bool {
+        self.name.starts_with("head.")
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +87,12 @@ impl Layout {
     }
     pub fn statistics(&self) -> &[Entry] {
         &self.statistics
+    }
+    /// Whether it is a batch norm's scale or shift: of a layer that also has statistics.
+    pub fn is_norm(&self, entry: &Entry) -> bool {
+        let layer = |name: &str| name.rsplit_once('.').map(|(layer, _)| layer.to_string());
+        let of = layer(&entry.name);
+        self.statistics.iter().any(|s| layer(&s.name) == of)
     }
     /// Trainable numbers, gaps not counted.
     pub fn count(&self) -> usize {

@@ -1,12 +1,12 @@
 //! `augment`: from pixels to what the network takes, on the device. What happens to each view is drawn
-//! into a table ([`augment_draw`]), then applied: colour jitter, grayscale, blur, solarize, normalise,
-//! in this order. Nothing here is recorded: no gradient flows to pixels.
+//! into a table ([`augment_draw`]), then applied: colour jitter, photometric changes, grayscale, blur,
+//! solarize, normalise, in this order. Nothing here is recorded: no gradient flows to pixels.
 pub use super::augment_crop::crop;
-use super::{augment_blur, augment_color, augment_draw};
+use super::{augment_blur, augment_color, augment_draw, augment_photometric};
 use crate::{Result, Tensor};
 
 /// How likely each operation is on a view, and how strong. In the notation of the papers, this is
-/// J(jitter) @ jitter_probability, G @ gray_probability, B(blur_sigma) @ blur_probability, S @
+/// J(jitter) @ jitter_probability, RandomPhotometric @ photometric_probability, G @ gray_probability, B(blur_sigma) @ blur_probability, S @
 /// solarize_probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recipe {
@@ -14,6 +14,7 @@ pub struct Recipe {
     /// hue (a shift uniform in -s .. s, in turns of the colour circle: at most 1/2).
     pub jitter: [f32; 4],
     pub jitter_probability: f32,
+    pub photometric_probability: f32,
     pub gray_probability: f32,
     /// Grey before the jitter, as MoCo v1 has it, and not after.
     pub gray_first: bool,
@@ -37,6 +38,7 @@ impl Recipe {
         Recipe {
             jitter: [0.0; 4],
             jitter_probability: 0.0,
+            photometric_probability: 0.0,
             gray_probability: 0.0,
             gray_first: false,
             blur_probability: 0.0,
@@ -85,15 +87,18 @@ pub fn views(
 }
 
 /// What a table (rows, 16) says, done to pixels (rows, h, w, 3) u8. Of `recipe` only the statistics count,
-/// and whether there is any blur: without, the blur's kernels are not launched.
+/// and what is never drawn: without any blur or photometric changes, their kernels are not launched.
 pub fn apply(pixels: &Tensor, table: &Tensor, recipe: &Recipe) -> Result<Tensor> {
     let normalisation = Normalisation::new(recipe.mean, recipe.std);
-    if recipe.blur_probability > 0.0 {
-        let jittered = augment_color::jitter(pixels, table)?;
-        augment_blur::forward(&jittered, table, normalisation)
-    } else {
-        augment_color::forward(pixels, Some(table), normalisation)
+    let photometric = recipe.photometric_probability > 0.0;
+    if !photometric && recipe.blur_probability == 0.0 {
+        return augment_color::forward(pixels, Some(table), normalisation);
     }
+    let mut jittered = augment_color::jitter(pixels, table)?;
+    if photometric {
+        jittered = augment_photometric::forward(&jittered, table)?;
+    }
+    augment_blur::forward(&jittered, table, normalisation)
 }
 
 /// Pixels (rows, h, w, 3) u8 as the network takes them in evaluation: (v / 255 - mean) / std, real.
@@ -124,15 +129,26 @@ pub mod table {
     pub const ORDER: usize = 0;
     /// `FACTORS + operation`: factors of brightness, contrast, saturation; the hue's shift in turns.
     pub const FACTORS: usize = 4;
-    /// `GRAY_LAST` for a view that is grey after its jitter, `GRAY_FIRST` before it; 0 for none.
+    /// `GRAY_FIRST` for a view that is grey before its jitter, `GRAY_LAST` after it, `GRAY_PHOTOMETRIC` after
+    /// the photometric changes; 0 for none.
     pub const GRAY: usize = 8;
     /// The blur's standard deviation in pixels; 0 for none.
     pub const SIGMA: usize = 9;
     /// Channels at or above it are inverted; 256 or more for none.
     pub const SOLARIZE: usize = 10;
 
+    /// 1 where the photometric changes are made, which the next three describe.
+    pub const PHOTOMETRIC: usize = 11;
+    /// Channels are rounded down to a multiple of it: 1, 2, .. 16.
+    pub const POSTERIZE: usize = 12;
+    /// 1 for an image as it is; below it is blurred, above sharpened.
+    pub const SHARPNESS: usize = 13;
+    /// Channels at or above it are inverted, before contrast is stretched; 256 for none.
+    pub const INVERT: usize = 14;
+
     pub const GRAY_LAST: f32 = 1.0;
     pub const GRAY_FIRST: f32 = 2.0;
+    pub const GRAY_PHOTOMETRIC: f32 = 3.0;
 
     pub const BRIGHTNESS: usize = 0;
     pub const CONTRAST: usize = 1;
@@ -146,6 +162,7 @@ pub mod table {
         row[ORDER..ORDER + 4].fill(NONE as f32);
         row[FACTORS..FACTORS + 3].fill(1.0);
         row[SOLARIZE] = 256.0;
+        (row[POSTERIZE], row[SHARPNESS], row[INVERT]) = (1.0, 1.0, 256.0);
         row
     }
 }

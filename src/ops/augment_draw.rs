@@ -45,6 +45,7 @@ pub fn draw_pieces(
         gray_probability: recipe.gray_probability,
         gray: match recipe.gray_first {
             true => table::GRAY_FIRST,
+            false if recipe.photometric_probability > 0.0 => table::GRAY_PHOTOMETRIC,
             false => table::GRAY_LAST,
         },
         blur_probability: recipe.blur_probability,
@@ -52,6 +53,7 @@ pub fn draw_pieces(
         sigma_high: recipe.blur_sigma[1],
         solarize_probability: recipe.solarize_probability,
         solarize_threshold: recipe.solarize_threshold,
+        photometric_probability: recipe.photometric_probability,
     })?;
     Ok(made)
 }
@@ -84,6 +86,11 @@ impl AugmentDraw {
         } else {
             256.0
         };
+        let photometric = draws.unit() < self.photometric_probability;
+        row[table::PHOTOMETRIC] = photometric as u32 as f32;
+        row[table::POSTERIZE] = (1 << draws.below(5)) as f32; // 8 to 4 bits
+        row[table::SHARPNESS] = draws.uniform(0.1, 1.9);
+        row[table::INVERT] = draws.below(257) as f32;
         row
     }
 }

@@ -6,6 +6,7 @@ pub mod augment_blur;
 pub mod augment_color;
 pub mod augment_crop;
 pub mod augment_draw;
+pub mod augment_photometric;
 pub mod bank_nce;
 pub mod bank_update;
 pub mod batch_norm;

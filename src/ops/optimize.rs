@@ -48,11 +48,12 @@ pub struct Segment {
     pub length: usize,
     /// Whether `Lars` and `Larc` scale its gradient.
     pub adapt: bool,
-    pub decay: bool,
+    /// How many times the step's weight decay it has.
+    pub decay: f32,
 }
 
-const ADAPT: u32 = 1;
-const DECAY: u32 = 2;
+/// Columns of the table of segments.
+const COLS: usize = 4;
 
 /// Elements of a chunk: two thousand chunks to a ResNet-50, so that a GPU is full and a block has work.
 const CHUNK: usize = 1 << 14;
@@ -60,7 +61,7 @@ const CHUNK: usize = 1 << 14;
 /// Where each tensor lies, on the device.
 #[derive(Clone, Debug)]
 pub struct Segments {
-    /// (segments, 3) u32: first chunk, number of chunks, flags.
+    /// (segments, 4) u32: first chunk, number of chunks, whether it is adapted, the bits of its decay (f32).
     segments: Tensor,
     /// (chunks, 3) u32: offset, length, segment.
     chunks: Tensor,
@@ -87,11 +88,12 @@ impl Segments {
                 let length = CHUNK.min(end - start);
                 chunks.extend([start as u32, length as u32, number as u32]);
             }
-            let flags = ADAPT * segment.adapt as u32 + DECAY * segment.decay as u32;
-            segments.extend([first as u32, (chunks.len() / 3 - first) as u32, flags]);
+            let (first, end) = (first as u32, (chunks.len() / 3) as u32);
+            let decay = segment.decay.to_bits();
+            segments.extend([first, end - first, segment.adapt as u32, decay]);
         }
         Ok(Segments {
-            segments: Tensor::from_u32(device, [segments.len() / 3, 3], &segments)?,
+            segments: Tensor::from_u32(device, [segments.len() / COLS, COLS], &segments)?,
             chunks: Tensor::from_u32(device, [chunks.len() / 3, 3], &chunks)?,
             end,
         })
@@ -216,13 +218,12 @@ impl Kernel for OptimizeNorms {
         let values = memory.read::<f32>(self.values, n);
         let gradients = memory.read::<f32>(self.gradients, n);
         let chunks = memory.read::<u32>(self.chunks, 3 * self.chunk_count as usize);
-        let segments = memory.read::<u32>(self.segments, 3 * self.segment_count as usize);
+        let segments = memory.read::<u32>(self.segments, COLS * self.segment_count as usize);
         let partial = memory.write::<f32>(self.partial, 4 * self.chunk_count as usize);
         let partials = partial.par_chunks_mut(4).zip(chunks.par_chunks(3));
         partials.for_each(|(partial, chunk)| {
             let [offset, length, segment] = [0, 1, 2].map(|field| chunk[field] as usize);
-            let decays = segments[3 * segment + 2] & DECAY != 0;
-            let decay = if decays { self.weight_decay } else { 0.0 };
+            let decay = f32::from_bits(segments[COLS * segment + 3]) * self.weight_decay;
             let gradients = &gradients[offset..][..length];
             let squares = squares(&values[offset..][..length], gradients, decay);
             partial[..3].copy_from_slice(&squares);
@@ -257,11 +258,11 @@ impl Kernel for OptimizeRates {
         Grid::rows(self.segment_count + 1, 256)
     }
     fn bytes(&self, _: Real) -> u64 {
-        16 * self.chunk_count as u64 + 24 * self.segment_count as u64
+        16 * self.chunk_count as u64 + 28 * self.segment_count as u64
     }
     fn on_cpu(&self, memory: &Host) {
         let partial = memory.read::<f32>(self.partial, 4 * self.chunk_count as usize);
-        let segments = memory.read::<u32>(self.segments, 3 * self.segment_count as usize);
+        let segments = memory.read::<u32>(self.segments, COLS * self.segment_count as usize);
         let lr = memory.read::<f32>(self.lr, 2);
         let rates = memory.write::<f32>(self.rates, 3 * self.segment_count as usize);
         let summary = memory.write::<f32>(self.summary, 2);
@@ -269,11 +270,13 @@ impl Kernel for OptimizeRates {
             partial.chunks(4).map(|sums| sums[field] as f64).sum()
         };
         summary.copy_from_slice(&[total(partial, 1) as f32, total(partial, 3) as f32]);
-        for (segment, rates) in segments.chunks(3).zip(rates.chunks_mut(3)) {
-            let (first, chunks, flags) = (segment[0] as usize, segment[1] as usize, segment[2]);
+        for (segment, rates) in segments.chunks(COLS).zip(rates.chunks_mut(3)) {
+            let (first, chunks) = (segment[0] as usize, segment[1] as usize);
             let sums = &partial[4 * first..4 * (first + chunks)];
             let norms = [0, 1, 2].map(|field| total(sums, field).sqrt() as f32);
-            rates.copy_from_slice(&self.rates_of(norms, flags, [lr[0], lr[1]]));
+            let decay = f32::from_bits(segment[3]) * self.weight_decay;
+            let adapt = segment[2] != 0;
+            rates.copy_from_slice(&self.rates_of(norms, adapt, decay, [lr[0], lr[1]]));
         }
     }
 }
@@ -283,18 +286,14 @@ impl OptimizeRates {
     fn rates_of(
         &self,
         [values, gradients, decayed]: [f32; 3],
-        flags: u32,
+        adapt: bool,
+        decay: f32,
         [lr, excluded_lr]: [f32; 2],
     ) -> [f32; 3] {
-        let decay = if flags & DECAY != 0 {
-            self.weight_decay
-        } else {
-            0.0
-        };
         if self.rule == SGD {
             return [1.0, decay, lr];
         }
-        if flags & ADAPT == 0 {
+        if !adapt {
             return [1.0, decay, excluded_lr];
         }
         let (scale, decay) = match self.rule {

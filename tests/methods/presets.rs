@@ -2,10 +2,12 @@
 //! default, and is looked at as well.
 use crate::runs::{SMALL, config};
 use selfsame::{
-    Device,
+    Device, Tensor,
     config::{Layers, PRESETS, Preset},
-    train::build::{About, Network},
+    ops::optimize,
+    train::build::{self, About, Network},
 };
+use std::collections::BTreeMap;
 
 /// As `RUN/config.toml` has it.
 fn resolved(name: &str) -> toml::Table {
@@ -93,7 +95,7 @@ fn pirl() {
         "pirl",
         r#"
         method = { name = "pirl", temperature = 0.07, negatives = 32000, momentum = 0.5, lambda = 0.5, loss = "nce", transform = "jigsaw", head_layers = 1, head_out = 128, head_norm = "none" }
-        augment = { crop_scale = [0.08, 1.0], jitter = 1.0, brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.2, gray = 0.2, blur = 0.0 }
+        augment = { crop_scale = [0.08, 1.0], jitter = 1.0, brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.2, photometric = 0.66, gray = 0.2, blur = 0.0 }
         patches = { size = 64, whole = 255, resize = 0, scale = [0.6, 1.0], mirror = "each" }
         optimize = { rule = "sgd", lr = "linear 0.03", momentum = 0.9, weight_decay = 1e-4, spare_vectors = true }
         schedule = { epochs = 800, batch = 1024, decay = "cosine", decay_by_epoch = true, decay_end = 0.001 }
@@ -103,7 +105,7 @@ fn pirl() {
         "pirl-mlp",
         r#"
         method = { temperature = 0.1, loss = "infonce", head_layers = 2 }
-        augment = { jitter = 0.8, brightness = 0.8, contrast = 0.8, saturation = 0.8, hue = 0.2, gray = 0.2, blur = 0.5 }
+        augment = { jitter = 0.8, brightness = 0.8, contrast = 0.8, saturation = 0.8, hue = 0.2, photometric = 0.0, gray = 0.2, blur = 0.5 }
         "#,
     );
 }
@@ -166,6 +168,7 @@ fn pretext_tasks() {
         "jigsaw",
         r#"
         method = { name = "jigsaw", permutations = 2000, head_hidden = 1000 }
+        optimize = { spare_vectors = true, decay_biases = true, head_decay = 1.0 }
         augment = { jitter = 0.0, gray = 0.66, blur = 0.0 }
         patches = { size = 64, whole = 255, resize = 256, mirror = "whole" }
         "#,
@@ -183,7 +186,7 @@ fn pretext_tasks() {
         method = { name = "relative-position", head_hidden = 4096, dropout = 0.5 }
         augment = { gray = 0.66, jitter = 0.0, blur = 0.0 }
         patches = { size = 64, whole = 255, resize = 292, mirror = "nothing" }
-        optimize = { rule = "sgd", lr = "linear 0.1", weight_decay = 1e-4 }
+        optimize = { rule = "sgd", lr = "linear 0.1", weight_decay = 1e-4, spare_vectors = false, head_decay = 5.0 }
         schedule = { epochs = 70, batch = 512, warmup_epochs = 5.0, decay = "step", decay_epochs = [30, 50] }
         "#,
     );
@@ -204,17 +207,50 @@ fn every_preset_is_named_after_its_method() {
     }
 }
 
+const UNLABELLED: About = About {
+    images: 48,
+    classes: 0,
+};
+
+/// Of every parameter, what it has of the weight decay of a preset on small networks.
+fn decays(preset: &str) -> BTreeMap<String, f32> {
+    let config = config(preset, SMALL, &["optimize.weight_decay=0.5"]);
+    let device = Device::cpu();
+    let network = Network::new(&device, &config, UNLABELLED).unwrap();
+    let segments = build::segments(&device, &network.layout, &config.optimize, None).unwrap();
+    let lr = Tensor::from_f32(&device, [2], &[0.1, 0.1]).unwrap();
+    let step = build::optimizer_step(&config.optimize, lr);
+    let gradients = network.params.zeros().unwrap();
+    let (rates, _) = optimize::rates(&network.params.values, &gradients, &segments, &step).unwrap();
+    let rates = rates.to_vec().unwrap();
+    let entries = network.layout.parameters().iter().zip(rates.chunks(3));
+    entries
+        .map(|(entry, rates)| (entry.name.clone(), rates[1]))
+        .collect()
+}
+
+/// Batch norm's alone are spared, every vector, or nothing; and a head may have its own share.
+#[test]
+fn weight_decay_is_the_recipes() {
+    let names = ["conv1.weight", "bn1.weight", "head.norm.bias"];
+    let jigsaw = decays("jigsaw");
+    assert_eq!(names.map(|name| jigsaw[name]), [0.5, 0.0, 0.0]);
+    assert_eq!(jigsaw["head.order.bias"], 0.5);
+    let position = decays("relative-position");
+    assert_eq!(names.map(|name| position[name]), [0.5, 0.5, 2.5]);
+    assert_eq!(position["head.side.weight"], 2.5);
+    let pirl = decays("pirl-tiny");
+    assert_eq!(pirl["head.patches.bias"], 0.0);
+    assert_eq!(pirl["head.patches.weight"], 0.5);
+}
+
 /// Barlow Twins' blocks start as the identity; others' do not.
 #[test]
 fn residual_blocks_start_as_told() {
     let last_scale = |zero: bool| {
         let zero = format!("encoder.zero_init_residual={zero}");
         let config = config("barlow-tiny", SMALL, &[&zero]);
-        let about = About {
-            images: 48,
-            classes: 0,
-        };
-        let network = Network::new(&Device::cpu(), &config, about).unwrap();
+        let network = Network::new(&Device::cpu(), &config, UNLABELLED).unwrap();
         let scale = |name: &str| {
             let entries = network.layout.parameters().iter();
             let entry = entries.clone().find(|entry| entry.name == name).unwrap();

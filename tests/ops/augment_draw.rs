@@ -23,7 +23,7 @@ proptest! {
     /// To the bit: `random.cuh` is the twin of `Draws`.
     #[test]
     fn conforms(ids in prop::collection::vec(any::<u32>(), 1..300), seed: u64, epoch: u32, view in 0u32..9, pieces in 1usize..10, gray_first: bool) {
-        let recipe = Recipe { solarize_probability: 0.3, gray_first, ..Recipe::simclr_imagenet() };
+        let recipe = Recipe { solarize_probability: 0.3, gray_first, photometric_probability: 0.5, ..Recipe::simclr_imagenet() };
         conform_within(0.0, 0.0, |device| {
             let ids = Tensor::from_u32(device, [ids.len()], &ids)?;
             let epoch = Tensor::from_u32(device, [1], &[epoch])?;
@@ -72,6 +72,7 @@ fn the_draws_are_those_of_the_host() {
 fn the_statistics_are_the_recipes() {
     let recipe = Recipe {
         solarize_probability: 0.3,
+        photometric_probability: 0.66,
         ..Recipe::simclr_imagenet()
     };
     let rows = drawn(20_000, &recipe);
@@ -79,10 +80,25 @@ fn the_statistics_are_the_recipes() {
         |holds: &dyn Fn(&[f32]) -> bool| rows.iter().filter(|row| holds(row)).count() as f32 / 2e4;
     let jittered = |row: &[f32]| row[table::ORDER] != table::NONE as f32;
     assert!((share(&jittered) - 0.8).abs() < 0.01);
-    assert!((share(&|row| row[table::GRAY] == 1.0) - 0.2).abs() < 0.01);
+    assert!((share(&|row| row[table::GRAY] == table::GRAY_PHOTOMETRIC) - 0.2).abs() < 0.01);
     assert!((share(&|row| row[table::SIGMA] > 0.0) - 0.5).abs() < 0.01);
     assert!((share(&|row| row[table::SOLARIZE] < 256.0) - 0.3).abs() < 0.01);
-    let limits = [(4, 0.2, 1.8), (5, 0.2, 1.8), (6, 0.2, 1.8), (7, -0.2, 0.2)];
+    assert!((share(&|row| row[table::PHOTOMETRIC] == 1.0) - 0.66).abs() < 0.01);
+    for bits in 4..9 {
+        let step = (1 << (8 - bits)) as f32;
+        let share = share(&|row| row[table::POSTERIZE] == step);
+        assert!((share - 0.2).abs() < 0.01, "{bits} bits: {share}");
+    }
+    for end in [0.0, 256.0] {
+        assert!(share(&|row| row[table::INVERT] == end) > 0.0);
+    }
+    let limits = [
+        (4, 0.2, 1.8),
+        (5, 0.2, 1.8),
+        (6, 0.2, 1.8),
+        (7, -0.2, 0.2),
+        (table::SHARPNESS, 0.1, 1.9),
+    ];
     for (field, low, high) in limits {
         let mean = rows.iter().map(|row| row[field]).sum::<f32>() / 2e4;
         assert!(

@@ -6,6 +6,7 @@ mod augment_blur;
 mod augment_color;
 mod augment_crop;
 mod augment_draw;
+mod augment_photometric;
 mod bank_nce;
 mod bank_update;
 mod batch_norm;

@@ -20,7 +20,14 @@ fn rules() -> impl Strategy<Value = Rule> {
 /// of it all.
 fn layouts() -> impl Strategy<Value = (Vec<Segment>, usize)> {
     let length = prop_oneof![1usize..200, 16_300usize..16_500, 33_000usize..33_100];
-    let list = prop::collection::vec((length, any::<bool>(), any::<bool>()), 1..6);
+    let list = prop::collection::vec(
+        (
+            length,
+            any::<bool>(),
+            prop::sample::select(vec![0.0f32, 1.0, 5.0]),
+        ),
+        1..6,
+    );
     let alignment = prop_oneof![Just(64), Just(3)];
     (list, alignment).prop_map(|(list, alignment)| {
         let mut end = 0;
@@ -61,11 +68,7 @@ fn at(device: &Device, lr: f32, rule: Rule) -> Step {
 fn reference(segment: &Segment, [p, g, v]: [&[f32]; 3], step: &Step) -> (Vec<f32>, Vec<f32>) {
     let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
     let [p, g, v] = [p, g, v].map(|x| x.iter().map(|&x| x as f64).collect::<Vec<_>>());
-    let decay = if segment.decay {
-        step.weight_decay as f64
-    } else {
-        0.0
-    };
+    let decay = (segment.decay * step.weight_decay) as f64;
     let d: Vec<f64> = g.iter().zip(&p).map(|(g, p)| g + decay * p).collect();
     let lr = step.lr.to_vec().unwrap();
     let (scale, lr) = match step.rule {
@@ -144,7 +147,7 @@ fn golden(rule: Rule) -> (Vec<f32>, f64) {
         offset: 0,
         length: 4,
         adapt: true,
-        decay: true,
+        decay: 1.0,
     };
     let segments = Segments::new(&cpu(), &[whole]).unwrap();
     let step = Step {
@@ -181,7 +184,7 @@ fn no_norm_divides_by_zero() {
         offset,
         length: 2,
         adapt: true,
-        decay: true,
+        decay: 1.0,
     });
     for (device, rule) in
         [Rule::Lars { trust: 0.01 }, Rule::Larc { trust: 0.01 }].map(|rule| (cpu(), rule))
@@ -208,7 +211,7 @@ fn nothing_moves_where_a_gradient_is_not_finite() {
             offset: 0,
             length: 600,
             adapt: true,
-            decay: true,
+            decay: 1.0,
         };
         let mut g = noise(3, 600);
         (g[77], g[400]) = (f32::NAN, f32::NEG_INFINITY);

@@ -90,7 +90,7 @@ pub fn optimizer_step(o: &config::Optimize, lr: Tensor) -> Step {
     }
 }
 
-/// Of every parameter but `frozen`.
+/// Of every parameter but `frozen`, with what of the weight decay each has.
 pub fn segments(
     device: &Device,
     layout: &Layout,
@@ -99,11 +99,13 @@ pub fn segments(
 ) -> Result<Segments> {
     let segment = |entry: &crate::nn::Entry| {
         let spared = o.spare_vectors && entry.is_vector();
+        let decayed = !spared || o.decay_biases && !layout.is_norm(entry);
+        let times = if entry.is_head() { o.head_decay } else { 1.0 };
         Segment {
             offset: entry.offset,
             length: entry.len(),
             adapt: !spared,
-            decay: !spared,
+            decay: if decayed { times as f32 } else { 0.0 },
         }
     };
     let frozen = frozen.map(|id| layout.entry(id).offset);

@@ -149,6 +149,7 @@ pub fn recipe(a: &config::Augment) -> Recipe {
     Recipe {
         jitter: [a.brightness, a.contrast, a.saturation, a.hue].map(narrow),
         jitter_probability: a.jitter as f32,
+        photometric_probability: a.photometric as f32,
         gray_probability: a.gray as f32,
         gray_first: a.gray_first,
         blur_probability: a.blur as f32,

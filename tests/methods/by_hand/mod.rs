@@ -1,5 +1,6 @@
 //! A step of each method against the same step worked out from the network's outputs on the host, in f64, as
 //! its paper states it.
+mod classes;
 mod contrast;
 mod other;
 mod pirl;

@@ -242,7 +242,11 @@ fn images(device: &Device) -> Result<()> {
     let boxes = Tensor::from_f32(device, [8, 6], boxes.as_flattened())?;
     let epoch = Tensor::from_u32(device, [1], &[0])?;
     let views = augment_crop::crop(&pixels, &rows, &boxes, 32)?;
-    for recipe in [Recipe::simclr_imagenet(), Recipe::simclr_cifar()] {
+    let pirl = Recipe {
+        photometric_probability: 1.0,
+        ..Recipe::simclr_cifar()
+    };
+    for recipe in [Recipe::simclr_imagenet(), Recipe::simclr_cifar(), pirl] {
         augment::views(&views, &rows, &recipe, 1, &epoch, 0)?;
     }
     Ok(())
@@ -257,7 +261,7 @@ fn parameters(device: &Device) -> Result<()> {
         offset: 0,
         length: N,
         adapt: true,
-        decay: true,
+        decay: 1.0,
     };
     let segments = Segments::new(device, &[whole])?;
     let step = Step {
