@@ -28,41 +28,50 @@ DEVICE float sharpened(const View& v, u32 at) {
 // What comes before the stretch of the contrast.
 DEVICE float changed(const View& v, u32 at) { return solarized(sharpened(v, at), v.table[TABLE_INVERT]); }
 
-// v (rows, height, width, 3) f32 in 0..255 -> y likewise; table (rows, 16). One block a view, which is
-// changed twice: once for the least and the greatest of each channel.
+// x, y (rows, height, width, 3) f32 in 0..255; table (rows, 16). One block a view, whose changes are written
+// and then stretched: by the whole view's least and greatest of each channel.
 struct AugmentPhotometric { const float* x; const float* table; float* y; u32 rows, height, width; };
+
+// The changes of a view in y; in low and high, each channel's bounds.
+DEVICE void change(const View& view, float* y, float (&low)[3], float (&high)[3]) {
+  for (u32 i = threadIdx.x; i < 3 * view.height * view.width; i += blockDim.x) {
+    const float v = changed(view, i);
+    y[i] = v;
+#pragma unroll
+    for (u32 c = 0; c < 3; c++) {
+      if (i % 3 != c) continue;
+      low[c] = fminf(low[c], v);
+      high[c] = fmaxf(high[c], v);
+    }
+  }
+  for (u32 c = 0; c < 3; c++) {
+    low[c] = -block_max(-low[c]);  // and behind its barriers all of y is written
+    high[c] = block_max(high[c]);
+  }
+}
 
 KERNEL(augment_photometric, AugmentPhotometric) {
   const u32 pixels = p.height * p.width;
   const u64 first = u64(blockIdx.x) * pixels * 3;
-  const View view = {p.x + first, p.table + u64(blockIdx.x) * TABLE_COLS, p.height, p.width};
-  const bool change = view.table[TABLE_PHOTOMETRIC] != 0.0f;  // the whole block's
+  const float* table = p.table + u64(blockIdx.x) * TABLE_COLS;
+  const float* x = p.x + first;
+  float* y = p.y + first;
   float least[3] = {0.0f, 0.0f, 0.0f}, stretch[3] = {1.0f, 1.0f, 1.0f};
-  if (change) {
+  if (table[TABLE_PHOTOMETRIC] != 0.0f) {  // the whole block
     float low[3] = {255.0f, 255.0f, 255.0f}, high[3] = {0.0f, 0.0f, 0.0f};
-    for (u32 i = threadIdx.x; i < pixels; i += blockDim.x) {
-      for (u32 c = 0; c < 3; c++) {
-        const float v = changed(view, 3 * i + c);
-        low[c] = fminf(low[c], v);
-        high[c] = fmaxf(high[c], v);
-      }
-    }
+    change({x, table, p.height, p.width}, y, low, high);
     for (u32 c = 0; c < 3; c++) {
-      low[c] = -block_max(-low[c]);
-      high[c] = block_max(high[c]);
-      if (high[c] > low[c]) {
-        least[c] = low[c];
-        stretch[c] = 255.0f / (high[c] - low[c]);
-      }
+      if (high[c] <= low[c]) continue;
+      least[c] = low[c];
+      stretch[c] = 255.0f / (high[c] - low[c]);
     }
+    x = y;
   }
-  const bool gray = view.table[TABLE_GRAY] == GRAY_PHOTOMETRIC;
+  const bool gray = table[TABLE_GRAY] == GRAY_PHOTOMETRIC;
   for (u32 i = threadIdx.x; i < pixels; i += blockDim.x) {
     float v[3];
-    for (u32 c = 0; c < 3; c++) {
-      v[c] = change ? (changed(view, 3 * i + c) - least[c]) * stretch[c] : view.x[3 * i + c];
-    }
+    for (u32 c = 0; c < 3; c++) v[c] = (x[3 * i + c] - least[c]) * stretch[c];
     if (gray) v[0] = v[1] = v[2] = luma({v[0], v[1], v[2]});
-    for (u32 c = 0; c < 3; c++) p.y[first + 3 * i + c] = v[c];
+    for (u32 c = 0; c < 3; c++) y[3 * i + c] = v[c];
   }
 }

@@ -186,6 +186,8 @@ const EXCEPTIONS: &[Allowed] = &[
     // Taps of the blur, first along lines in shared memory, then from device memory.
     moves("augment_blur_lines", 1.5),
     moves("augment_blur_columns", 1.8),
+    // A pixel's nine neighbours, from L1, and what was written once more, three floats apart.
+    moves("augment_photometric", 11.0),
     Allowed {
         // The box of the source, which `bytes()` cannot know; four corners and three bytes of each pixel.
         kernel: "augment_crop",
