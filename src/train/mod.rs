@@ -9,6 +9,7 @@ pub mod neighbours;
 mod numbers;
 mod parts;
 pub mod run;
+mod saver;
 mod scalars;
 pub mod schedule;
 pub mod state;

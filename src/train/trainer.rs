@@ -1,12 +1,13 @@
 //! The loop: feed, loss, backward, optimize, log, checkpoint. It decides nothing about learning.
 use super::{
     build::{self, About, Network},
-    checkpoint::{self, Stamp},
+    checkpoint,
     feed::Feed,
     log::{self, Log},
     monitor::Monitor,
     numbers::Numbers,
     parts,
+    saver::Saver,
     scalars::Scalars,
     schedule::Schedule,
     state,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     Device, Error, Result, Tensor,
-    config::{self, Config, Every},
+    config::{self, Config},
     data::{Dataset, sampler::steps_per_epoch},
     device::Graph,
     methods::Phase,
@@ -35,9 +36,9 @@ pub struct Trainer {
     pub schedule: Schedule,
     /// Steps done.
     pub step: u64,
-    dataset: Arc<Dataset>,
-    fingerprint: u64,
-    velocities: Tensor,
+    pub(super) dataset: Arc<Dataset>,
+    pub(super) fingerprint: u64,
+    pub(super) velocities: Tensor,
     gradients: Tensor,
     segments: Segments,
     /// Of a phase in which one parameter stands still.
@@ -264,46 +265,6 @@ impl Trainer {
             codes: objective.codes,
         })
     }
-
-    /// A disk that is full stops nothing: the checkpoint before is still there, and the next interval
-    /// tries again.
-    fn save(&mut self, checkpoints: &Path, log: &Log, saver: &mut Saver) {
-        if let Err(why) = self.write(checkpoints, saver) {
-            log.warn(&format!(
-                "[checkpoint]: step {} was not saved, training goes on\n  {why}",
-                self.step
-            ));
-        }
-    }
-
-    /// As `save`, where there is no next time.
-    fn save_last(&mut self, checkpoints: &Path, log: &Log, saver: &mut Saver) -> Result<()> {
-        let Err(why) = self.write(checkpoints, saver) else {
-            return Ok(());
-        };
-        if let Some((step, _)) = checkpoint::list(checkpoints)?.first() {
-            log.warn(&format!(
-                "[checkpoint]: the last one is of step {step}; make room and resume from it"
-            ));
-        }
-        Err(why)
-    }
-
-    fn write(&mut self, checkpoints: &Path, saver: &mut Saver) -> Result<()> {
-        let started = Instant::now();
-        saver.last = started;
-        let method = &mut *self.network.method;
-        let state = state::gather(&self.params, &self.velocities, method)?;
-        let stamp = Stamp {
-            step: self.step,
-            config: self.config.hash(),
-            dataset: self.fingerprint,
-            images: self.dataset.len() as u64,
-        };
-        checkpoint::write(checkpoints, &stamp, &state, self.config.output.keep)?;
-        saver.took = started.elapsed();
-        Ok(())
-    }
 }
 
 impl Steps {
@@ -321,28 +282,4 @@ impl Steps {
 fn vector_lr(o: &config::Optimize, batch: usize) -> f64 {
     o.vector_lr
         .map_or(1.0, |other| other.at(batch) / o.lr.at(batch))
-}
-
-/// When to save next.
-struct Saver {
-    every: Every,
-    last: Instant,
-    took: Duration,
-}
-
-impl Saver {
-    fn new(every: Every) -> Saver {
-        Saver {
-            every,
-            last: Instant::now(),
-            took: Duration::ZERO,
-        }
-    }
-
-    fn is_due(&self, step: u64) -> bool {
-        match self.every {
-            Every::Steps(steps) => step.is_multiple_of(steps),
-            Every::Seconds(seconds) => self.last.elapsed() >= Duration::from_secs(seconds),
-        }
-    }
 }
