@@ -87,11 +87,15 @@ pub struct TrainFlags {
     /// Save and end with code 75 before this: 150s, 2h, 11h30m
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Engine")]
     pub max_time: Option<Duration>,
+    /// Save and end with code 8 when the process that started this one is gone; so it is anyway under
+    /// torchrun and mpirun
+    #[arg(long, help_heading = "Engine")]
+    pub stop_with_parent: bool,
 
     /// The run's folder; must be new or empty
     #[arg(long, value_name = "RUN", help_heading = "Output")]
     pub out: PathBuf,
-    /// 10m, 500steps
+    /// 10m, 500steps, epoch, or several: 10m,epoch
     #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
     checkpoint_every: Option<String>,
     /// Steps between two lines of the log

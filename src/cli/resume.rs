@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     config::duration,
     data::Dataset,
-    train::{neighbours::Neighbours, run::Run, trainer::Trainer},
+    train::{neighbours::Neighbours, run::Run, stop::Stop, trainer::Trainer},
 };
 use clap::Args;
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -25,6 +25,10 @@ pub struct ResumeFlags {
     /// Save and end with code 75 before this: 150s, 2h, 11h30m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_time: Option<Duration>,
+    /// Save and end with code 8 when the process that started this one is gone; so it is anyway under
+    /// torchrun and mpirun
+    #[arg(long)]
+    stop_with_parent: bool,
     /// auto, cpu, cuda or cuda:N [default: as before]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
@@ -37,6 +41,7 @@ pub struct ResumeFlags {
 }
 
 pub fn run(flags: &ResumeFlags) -> Result<()> {
+    let stop = Stop::on_signals(flags.max_time)?.with_parent(flags.stop_with_parent);
     let (run, mut config) = Run::open(&flags.run)?;
     let before = config.clone();
     if let Some(epochs) = flags.epochs {
@@ -51,7 +56,7 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
     let dataset = Arc::new(dataset);
     let device = device::open(&config.engine.device, config.engine.precision)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
-    let warnings = trainer.restore(&run.checkpoints())?;
+    let mut warnings = trainer.restore(&run.checkpoints())?;
     if trainer.step >= trainer.schedule.steps {
         return Err(Error::Config(format!(
             "{} has done its {} steps\n  make it longer with --epochs or --steps",
@@ -59,6 +64,7 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
             trainer.step
         )));
     }
+    warnings.extend(trainer.check_room(&run.checkpoints())?);
     if config != before {
         run.write_config(&config)?;
     }
@@ -69,6 +75,7 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
         dataset,
         neighbours,
         warnings,
+        stop,
     };
-    session.go(flags.max_time, flags.trace)
+    session.go(flags.trace)
 }

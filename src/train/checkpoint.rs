@@ -32,6 +32,9 @@ pub struct Meta {
     pub config: String,
     pub dataset: String,
     pub images: u64,
+    /// Bad images met, one met in each of two epochs twice.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad: u64,
     pub state_bytes: u64,
     pub state_xxh3: String,
 }
@@ -66,6 +69,7 @@ pub struct Stamp {
     pub config: u64,
     pub dataset: u64,
     pub images: u64,
+    pub bad: u64,
 }
 
 /// Writes a checkpoint below `folder`, and then forgets all but the newest `keep`. On any error what
@@ -78,6 +82,7 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
     if read(&finished).is_ok() {
         return Ok(finished); // a run resumed and stopped at once: a step's state is what it is
     }
+    sweep(folder)?;
     let written = write_files(&unfinished, stamp, state).and_then(|()| {
         if finished.exists() {
             fs::remove_dir_all(&finished).map_err(Error::file(&finished))?;
@@ -97,9 +102,6 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
 }
 
 fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(Error::file(folder))?;
-    }
     fs::create_dir(folder).map_err(Error::file(folder))?;
     let bytes = serialize(state);
     write_file(&folder.join(STATE), &bytes)?;
@@ -110,6 +112,7 @@ fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
         config: hex(stamp.config),
         dataset: hex(stamp.dataset),
         images: stamp.images,
+        bad: stamp.bad,
         state_bytes: bytes.len() as u64,
         state_xxh3: hex(xxh3_64(&bytes)),
     };
@@ -181,7 +184,7 @@ pub fn read(path: &Path) -> Result<(Meta, State)> {
     Ok((meta, state))
 }
 
-/// (step, folder), the newest first; and what a crash left half-written is removed.
+/// (step, folder), the newest first. Reads alone: another process may be writing here.
 pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else {
@@ -190,14 +193,24 @@ pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     for entry in entries {
         let path = entry.map_err(Error::file(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(UNFINISHED) {
-            let _ = fs::remove_dir_all(&path);
-        } else if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse) {
+        if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse) {
             found.push((step, path));
         }
     }
     found.sort_unstable_by(|a, b| b.cmp(a));
     Ok(found)
+}
+
+/// What a crash left half-written is removed, by the one process that writes here.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
+        let path = entry.map_err(Error::file(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(UNFINISHED) && path.is_dir() {
+            fs::remove_dir_all(&path).map_err(Error::file(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// `LATEST` is for people and scripts; we look at the folders.
@@ -223,6 +236,11 @@ fn sync(folder: &Path) -> Result<()> {
 
 fn hex(hash: u64) -> String {
     format!("{hash:016x}")
+}
+
+/// Versions before this one did not count them: their seal is of the rest.
+fn is_zero(bad: &u64) -> bool {
+    *bad == 0
 }
 
 fn seal(meta: &Meta) -> String {

@@ -8,6 +8,7 @@ mod monitor;
 pub mod neighbours;
 mod numbers;
 mod parts;
+mod room;
 pub mod run;
 mod saver;
 mod scalars;

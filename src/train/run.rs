@@ -115,7 +115,12 @@ impl Run {
     }
 
     pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        Run::checkpoints_of(&self.path)
+    }
+
+    /// Of a run that may not be there yet.
+    pub fn checkpoints_of(path: &Path) -> PathBuf {
+        path.join("checkpoints")
     }
 
     pub fn write_config(&self, config: &Config) -> Result<()> {

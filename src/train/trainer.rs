@@ -2,7 +2,7 @@
 use super::{
     build::{self, About, Network},
     checkpoint,
-    feed::Feed,
+    feed::{Asked, Feed},
     log::{self, Log},
     monitor::Monitor,
     numbers::Numbers,
@@ -11,7 +11,7 @@ use super::{
     scalars::Scalars,
     schedule::Schedule,
     state,
-    stop::Stop,
+    stop::{Stop, Why},
 };
 use crate::{
     Device, Error, Result, Tensor,
@@ -38,6 +38,8 @@ pub struct Trainer {
     pub step: u64,
     pub(super) dataset: Arc<Dataset>,
     pub(super) fingerprint: u64,
+    /// Bad images met in the steps done.
+    pub(super) bad: u64,
     pub(super) velocities: Tensor,
     gradients: Tensor,
     segments: Segments,
@@ -77,8 +79,8 @@ pub(super) struct Made {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// Why. The checkpoint of the step reached is written.
-    Stopped(String),
+    /// The checkpoint of the step reached is written, if the disk had room.
+    Stopped(Why),
 }
 
 impl Trainer {
@@ -100,6 +102,7 @@ impl Trainer {
             step: 0,
             dataset: dataset.clone(),
             fingerprint: dataset.fingerprint(),
+            bad: 0,
             velocities: params.zeros()?,
             gradients: params.zeros()?,
             segments: segments(None)?,
@@ -135,40 +138,60 @@ impl Trainer {
         }
         let method = &mut *self.network.method;
         state::restore(checkpoints, &state, &self.params, &self.velocities, method)?;
-        self.step = meta.step;
+        (self.step, self.bad) = (meta.step, meta.bad);
         Ok(warnings)
     }
 
     /// Trains to the last step, or to where `stop` says; checkpoints go below `checkpoints`.
     pub fn run(&mut self, checkpoints: &Path, log: &mut Log, stop: &Stop) -> Result<Outcome> {
         let end = self.schedule.steps;
-        let mut feed = Feed::start(&self.device, &self.dataset, &self.config, self.step, end)?;
+        let bytes = self.state_bytes();
+        let per_epoch = self.schedule.steps_per_epoch;
+        let mut saver = Saver::new(checkpoints, &self.config.output, per_epoch, bytes);
+        let (device, images, config) = (&self.device, &self.dataset, &self.config);
+        let asked = || stop.reason(self.step, saver.reserve()).is_some();
+        let mut feed = Feed::start(device, images, config, self.step, end, self.bad, &asked)?;
         let mut steps = Steps::new(self.captures());
-        let mut saver = Saver::new(self.config.output.checkpoint_every);
         let mut step_took = Duration::ZERO;
         log.begin();
         while self.step < end {
             let started = Instant::now();
-            let why = stop.reason(self.step, 2 * step_took + saver.took);
-            if let Some(why) = why {
+            let reserve = 2 * step_took + saver.reserve();
+            if let Some(why) = stop.reason(self.step, reserve) {
                 self.numbers.settle(log)?;
-                self.save_last(checkpoints, log, &mut saver)?;
+                self.save_last(log, &mut saver)?;
                 return Ok(Outcome::Stopped(why));
             }
-            self.train_step(&mut feed, &mut steps, log)?;
+            let feed = feed
+                .as_mut()
+                .expect("it is missing only where `stop` has a reason");
+            let step = self.step;
+            let asked = || stop.reason(step, reserve).is_some();
+            self.train_step(feed, &mut steps, log, &asked)?;
+            saver.look(log);
             if saver.is_due(self.step) && self.step < end {
                 self.numbers.settle(log)?;
-                self.save(checkpoints, log, &mut saver);
+                self.save(log, &mut saver)?;
             }
             step_took = started.elapsed();
         }
         self.numbers.settle(log)?;
-        self.save_last(checkpoints, log, &mut saver)?;
+        self.save_last(log, &mut saver)?;
         Ok(Outcome::Done)
     }
 
-    fn train_step(&mut self, feed: &mut Feed, steps: &mut Steps, log: &mut Log) -> Result<()> {
-        let fed = feed.fetch()?;
+    /// Does nothing where `asked` says to end before the step's images have come.
+    fn train_step(
+        &mut self,
+        feed: &mut Feed,
+        steps: &mut Steps,
+        log: &mut Log,
+        asked: Asked,
+    ) -> Result<()> {
+        let Some(fed) = feed.fetch(asked)? else {
+            return Ok(());
+        };
+        self.bad = feed.bad();
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
         let per_epoch = self.schedule.steps_per_epoch;
