@@ -4,6 +4,7 @@
 //! `--config`, then the flags, then `--set`; the later one wins. An unknown key is an error that says
 //! where it is and which key was meant.
 mod cadence;
+mod change;
 mod check;
 mod defaults;
 mod layers;
@@ -14,6 +15,7 @@ mod value;
 
 use crate::{Result, data::crop::Filter};
 pub use cadence::Cadence;
+pub use change::{Change, refuse};
 pub use layers::Layers;
 pub use method::{Assignment, BankLoss, HeadNorm, Method, MethodName, Switch, Transform};
 pub use nearest::nearest;

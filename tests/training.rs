@@ -86,6 +86,44 @@ fn other_images_or_another_configuration_are_not_resumed() {
     train(folder.path(), &longer, None).unwrap();
 }
 
+/// The limit on bad images is the whole run's: a stop in between forgives none.
+#[test]
+fn bad_images_count_over_stops() {
+    let photographs = photographs();
+    for number in [3, 17, 40] {
+        fs::write(photographs.path().join(format!("{number}.ppm")), "no image").unwrap();
+    }
+    let images = photographs.path().to_str().unwrap();
+    let config = config(images, &["data.max_bad=0.05"]); // two of 48
+    let error = |stops: &[u64]| {
+        let folder = tempfile::tempdir().unwrap();
+        for &stop in stops {
+            train(folder.path(), &config, Some(stop)).unwrap();
+        }
+        let error = train(folder.path(), &config, None).err();
+        let text = error.expect("three of 48 are too many").to_string();
+        let (count, _example) = text.split_once(", e.g.").unwrap();
+        count.to_string()
+    };
+    let unbroken = error(&[]);
+    assert!(unbroken.contains("3 of "), "{unbroken}");
+    let met = |step| {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), &config, Some(step)).ok()?;
+        Some(
+            checkpoint::newest(&folder.path().join("checkpoints"))
+                .unwrap()
+                .0
+                .bad,
+        )
+    };
+    let after: Vec<u64> = (1..6).map_while(met).collect();
+    let last = after.len() as u64;
+    assert!(after.contains(&1) && last > 1, "{after:?}");
+    assert_eq!(error(&[last]), unbroken);
+    assert_eq!(error(&(1..=last).collect::<Vec<u64>>()), unbroken);
+}
+
 fn state(seed: u32) -> State {
     let numbers: Vec<f32> = (0..40).map(|i| (i * 7 + seed) as f32).collect();
     let floats = |shape: &[usize]| Saved {

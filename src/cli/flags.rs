@@ -98,6 +98,9 @@ pub struct TrainFlags {
     /// 10m, 500steps, epoch, or several: 10m,epoch
     #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
     checkpoint_every: Option<String>,
+    /// Checkpoints kept
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    keep: Option<u64>,
     /// Steps between two lines of the log
     #[arg(long, value_name = "N", help_heading = "Output")]
     log_every: Option<u64>,
@@ -146,7 +149,7 @@ impl Said<'_> {
     }
 }
 
-fn with_whole_paths(mut config: Config) -> Config {
+pub fn with_whole_paths(mut config: Config) -> Config {
     config.data.images.iter_mut().for_each(absolute);
     absolute(&mut config.data.val);
     config
@@ -202,6 +205,7 @@ impl TrainFlags {
             ("--steps", "schedule.steps", self.steps),
             ("--batch", "schedule.batch", self.batch),
             ("--seed", "schedule.seed", self.seed),
+            ("--keep", "output.keep", self.keep),
             ("--log-every", "output.log_every", self.log_every),
         ];
         for (flag, key, value) in counts {

@@ -85,7 +85,7 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
     sweep(folder)?;
     let written = write_files(&unfinished, stamp, state).and_then(|()| {
         if finished.exists() {
-            fs::remove_dir_all(&finished).map_err(Error::file(&finished))?;
+            remove(&finished)?;
         }
         fs::rename(&unfinished, &finished).map_err(Error::file(&finished))?;
         sync(folder)
@@ -96,7 +96,7 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
     }
     point_to(folder, &name)?;
     for (_, old) in list(folder)?.into_iter().skip(keep) {
-        fs::remove_dir_all(&old).map_err(Error::file(&old))?;
+        remove(&old)?;
     }
     Ok(finished)
 }
@@ -124,8 +124,9 @@ fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
 
 /// The newest checkpoint below `folder` that verifies, and a warning for each newer one that does not.
 pub fn newest(folder: &Path) -> Result<(Meta, State, Vec<String>)> {
-    let mut warnings = Vec::new();
-    for (_, path) in list(folder)? {
+    let found = list(folder)?;
+    let mut warnings: Vec<String> = missing(folder, &found).into_iter().collect();
+    for (_, path) in found {
         match read(&path) {
             Ok((meta, state)) => {
                 for warning in &mut warnings {
@@ -148,6 +149,19 @@ pub fn newest(folder: &Path) -> Result<(Meta, State, Vec<String>)> {
         path: folder.into(),
         why,
     })
+}
+
+/// Whether no checkpoint was ever written whole: there is none, and nothing says that there was.
+pub fn never_written(folder: &Path) -> Result<bool> {
+    Ok(list(folder)?.is_empty() && !folder.join(LATEST).exists())
+}
+
+/// Of one that `LATEST` names, and that is newer than all that were `found`.
+fn missing(folder: &Path, found: &[(u64, PathBuf)]) -> Option<String> {
+    let latest = fs::read_to_string(folder.join(LATEST)).ok()?;
+    let step: u64 = latest.trim().strip_prefix("step-")?.parse().ok()?;
+    let newest = found.first().map(|(step, _)| *step);
+    (newest < Some(step)).then(|| format!("{} is missing", latest.trim()))
 }
 
 /// One checkpoint, verified.
@@ -201,19 +215,28 @@ pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// A folder, or whatever bears the name of one.
+fn remove(path: &Path) -> Result<()> {
+    let removed = match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    removed.map_err(Error::file(path))
+}
+
 /// What a crash left half-written is removed, by the one process that writes here.
 fn sweep(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
         let path = entry.map_err(Error::file(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(UNFINISHED) && path.is_dir() {
-            fs::remove_dir_all(&path).map_err(Error::file(&path))?;
+            remove(&path)?;
         }
     }
     Ok(())
 }
 
-/// `LATEST` is for people and scripts; we look at the folders.
+/// `LATEST` is for people and scripts; we look at the folders, and at it to know of one that is gone.
 fn point_to(folder: &Path, name: &str) -> Result<()> {
     let unfinished = folder.join(format!("{UNFINISHED}{LATEST}"));
     write_file(&unfinished, format!("{name}\n").as_bytes())?;

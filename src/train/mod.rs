@@ -1,6 +1,7 @@
 //! Training: where batches come from, the loop over them, and what survives it.
 pub mod advice;
 pub mod build;
+pub mod changes;
 pub mod checkpoint;
 pub mod feed;
 pub mod log;

@@ -39,7 +39,7 @@ fn judge(folder: &Path, bytes: u64, keep: usize, held: usize, free: u64) -> Resu
     }
     Ok((free < wanted).then(|| {
         format!(
-            "[checkpoint]: the disk has {} left, and {more} more checkpoints of {} ({keep} kept, one being written) take {}\n  make room, or keep fewer: --set output.keep=1; training goes on without those that do not fit",
+            "[checkpoint]: the disk has {} left, and {more} more checkpoints of {} ({keep} kept, one being written) take {}\n  make room, or keep fewer: --keep 1; training goes on without those that do not fit",
             mega(free),
             mega(bytes),
             mega(wanted)

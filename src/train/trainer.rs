@@ -1,6 +1,7 @@
 //! The loop: feed, loss, backward, optimize, log, checkpoint. It decides nothing about learning.
 use super::{
     build::{self, About, Network},
+    changes::Lineage,
     checkpoint,
     feed::{Asked, Feed},
     log::{self, Log},
@@ -36,6 +37,8 @@ pub struct Trainer {
     pub schedule: Schedule,
     /// Steps done.
     pub step: u64,
+    /// Whose checkpoints are this run's too.
+    pub lineage: Lineage,
     pub(super) dataset: Arc<Dataset>,
     pub(super) fingerprint: u64,
     /// Bad images met in the steps done.
@@ -100,6 +103,7 @@ impl Trainer {
             monitor: Monitor::new(config, schedule.steps, per_epoch),
             schedule,
             step: 0,
+            lineage: Lineage::default(),
             dataset: dataset.clone(),
             fingerprint: dataset.fingerprint(),
             bad: 0,
@@ -124,14 +128,16 @@ impl Trainer {
     pub fn restore(&mut self, checkpoints: &Path) -> Result<Vec<String>> {
         let (meta, state, warnings) = checkpoint::newest(checkpoints)?;
         let hash = |hash: u64| format!("{hash:016x}");
-        if meta.dataset != hash(self.fingerprint) {
+        let moved = self.lineage.images_moved && meta.images == self.dataset.len() as u64;
+        if meta.dataset != hash(self.fingerprint) && !moved {
             return Err(Error::Data(format!(
-                "the images are not those of this run: it had {} and now there are {}, or their names differ\n  a resumed run sees what it would have seen; put them back, or start a new run",
+                "the images are not those of this run: it had {} and now there are {}, or their names differ\n  a resumed run sees what it would have seen; put them back, or start a new run; where the same images were moved: --set data.images=... --force-change data.images",
                 meta.images,
                 self.dataset.len()
             )));
         }
-        if meta.config != hash(self.config.hash()) {
+        let ours = meta.config == hash(self.config.hash());
+        if !ours && !self.lineage.configs.contains(&meta.config) {
             return Err(Error::Config(
                 "config.toml was changed in what decides the weights\n  resume keeps them; start a new run with another --out".into(),
             ));
