@@ -3,6 +3,8 @@
 //! A value comes from the defaults below (SimCLR on ImageNet), then the preset, then the file of
 //! `--config`, then the flags, then `--set`; the later one wins. An unknown key is an error that says
 //! where it is and which key was meant.
+mod cadence;
+mod change;
 mod check;
 mod defaults;
 mod layers;
@@ -12,13 +14,15 @@ mod preset;
 mod value;
 
 use crate::{Result, data::crop::Filter};
+pub use cadence::Cadence;
+pub use change::{Change, refuse};
 pub use layers::Layers;
 pub use method::{Assignment, BankLoss, HeadNorm, Method, MethodName, Switch, Transform};
 pub use nearest::nearest;
 pub use preset::{PRESETS, Preset, Scale};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-pub use value::{Every, Rate, duration, hours_minutes};
+pub use value::{Rate, duration, hours_minutes};
 use xxhash_rust::xxh3::xxh3_64;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -235,8 +239,8 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
-    /// `"10m"` or `"500steps"`.
-    pub checkpoint_every: Every,
+    /// `"10m"`, `"500steps"`, `"epoch"`, or several: `"10m,epoch"`.
+    pub checkpoint_every: Cadence,
     /// Checkpoints kept.
     pub keep: usize,
     /// Steps between two lines of the log.
@@ -255,14 +259,23 @@ impl Config {
         toml::to_string(self).expect("every value has a TOML form")
     }
 
-    /// Of all that changes the weights: not of where and how fast they are computed, nor of how long.
+    /// Of all that changes the weights: not of where and how fast they are computed, nor of how long. What
+    /// is left out has a value that stays, so that a default may change and old runs be resumed.
     pub fn hash(&self) -> u64 {
         let mut same = self.clone();
         same.data.workers = 0;
         same.data.val.clear();
         same.data.max_bad = 0.0;
-        same.engine = Engine::default();
-        same.output = Output::default();
+        same.engine = Engine {
+            device: "auto".into(),
+            precision: Precision::Bf16,
+            graph: Graph::Auto,
+        };
+        same.output = Output {
+            checkpoint_every: "10m".parse().expect("an interval"),
+            keep: 3,
+            log_every: 50,
+        };
         (same.schedule.epochs, same.schedule.steps) = (0, 0);
         xxh3_64(same.to_toml().as_bytes())
     }

@@ -42,6 +42,9 @@ pub enum Error {
         device: String,
         why: String,
     },
+    /// Another process that this one depends on.
+    #[error("error[dist]: {0}")]
+    Distributed(String),
     /// Stopped on request with a good checkpoint; the text says how to resume.
     #[error("{0}")]
     Stopped(String),
@@ -49,7 +52,7 @@ pub enum Error {
 
 impl Error {
     /// The process's exit code, by cause: 2 usage, 3 data, 4 environment, 5 memory, 6 file,
-    /// 7 numeric, 75 stopped on request (`EX_TEMPFAIL`), 1 a bug.
+    /// 7 numeric, 8 another process, 75 stopped on request (`EX_TEMPFAIL`), 1 a bug.
     pub fn exit_code(&self) -> i32 {
         match self {
             Error::Config(_) => 2,
@@ -58,6 +61,7 @@ impl Error {
             Error::OutOfMemory { .. } => 5,
             Error::File { .. } | Error::Checkpoint { .. } => 6,
             Error::Numeric(_) => 7,
+            Error::Distributed(_) => 8,
             Error::Launch { .. } => 1,
             Error::Stopped(_) => 75,
         }

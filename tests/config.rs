@@ -1,5 +1,5 @@
 //! The configuration: layers, what reads back, and what an error says.
-use selfsame::config::{Arch, Config, Every, Layers, PRESETS, Preset, Rate};
+use selfsame::config::{Arch, Config, Layers, PRESETS, Preset, Rate};
 use std::io::Write;
 
 fn preset(name: &str) -> Config {
@@ -57,7 +57,7 @@ fn the_later_layer_wins() {
     assert_eq!(config.encoder.arch, Arch::Resnet50);
     assert_eq!(config.optimize.lr, Rate::Linear(0.06));
     assert_eq!(config.augment.crop_scale, [0.2, 1.0]);
-    assert_eq!(config.output.checkpoint_every, Every::Steps(5));
+    assert_eq!(config.output.checkpoint_every.to_string(), "5steps");
     assert_eq!(config.method.temperature, 0.5, "the preset's");
     assert_eq!(config.optimize.momentum, 0.9, "the default's");
 }

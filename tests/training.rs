@@ -86,6 +86,44 @@ fn other_images_or_another_configuration_are_not_resumed() {
     train(folder.path(), &longer, None).unwrap();
 }
 
+/// The limit on bad images is the whole run's: a stop in between forgives none.
+#[test]
+fn bad_images_count_over_stops() {
+    let photographs = photographs();
+    for number in [3, 17, 40] {
+        fs::write(photographs.path().join(format!("{number}.ppm")), "no image").unwrap();
+    }
+    let images = photographs.path().to_str().unwrap();
+    let config = config(images, &["data.max_bad=0.05"]); // two of 48
+    let error = |stops: &[u64]| {
+        let folder = tempfile::tempdir().unwrap();
+        for &stop in stops {
+            train(folder.path(), &config, Some(stop)).unwrap();
+        }
+        let error = train(folder.path(), &config, None).err();
+        let text = error.expect("three of 48 are too many").to_string();
+        let (count, _example) = text.split_once(", e.g.").unwrap();
+        count.to_string()
+    };
+    let unbroken = error(&[]);
+    assert!(unbroken.contains("3 of "), "{unbroken}");
+    let met = |step| {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), &config, Some(step)).ok()?;
+        Some(
+            checkpoint::newest(&folder.path().join("checkpoints"))
+                .unwrap()
+                .0
+                .bad,
+        )
+    };
+    let after: Vec<u64> = (1..6).map_while(met).collect();
+    let last = after.len() as u64;
+    assert!(after.contains(&1) && last > 1, "{after:?}");
+    assert_eq!(error(&[last]), unbroken);
+    assert_eq!(error(&(1..=last).collect::<Vec<u64>>()), unbroken);
+}
+
 fn state(seed: u32) -> State {
     let numbers: Vec<f32> = (0..40).map(|i| (i * 7 + seed) as f32).collect();
     let floats = |shape: &[usize]| Saved {
@@ -113,6 +151,7 @@ fn write(folder: &Path, step: u64) -> PathBuf {
         config: 1,
         dataset: 2,
         images: 3,
+        bad: 0,
     };
     checkpoint::write(folder, &stamp, &state(step as u32), 3).unwrap()
 }
@@ -121,10 +160,18 @@ fn write(folder: &Path, step: u64) -> PathBuf {
 fn checkpoints_read_back_and_the_newest_three_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("checkpoints");
-    for step in [10, 20, 30, 40] {
+    for step in [10, 20, 30] {
         write(&folder, step);
     }
-    fs::create_dir(folder.join(".unfinished-step-00000050")).unwrap(); // a crash left it
+    let unfinished = folder.join(".unfinished-step-00000050"); // a crash left it
+    fs::create_dir(&unfinished).unwrap();
+    checkpoint::newest(&folder).unwrap();
+    assert!(
+        unfinished.exists(),
+        "reading removes nothing: a run may be writing it"
+    );
+    write(&folder, 40);
+    assert!(!unfinished.exists());
     let (meta, read, warnings) = checkpoint::newest(&folder).unwrap();
     assert_eq!((meta.step, read), (40, state(40)));
     assert!(warnings.is_empty());
@@ -136,7 +183,6 @@ fn checkpoints_read_back_and_the_newest_three_are_kept() {
     assert_eq!(steps, [40, 30, 20]);
     let latest = fs::read_to_string(folder.join("LATEST")).unwrap();
     assert_eq!(latest, "step-00000040\n");
-    assert!(!folder.join(".unfinished-step-00000050").exists());
 }
 
 /// Every byte flipped, every length cut to, each file removed: the one before is used, with a warning.
@@ -215,6 +261,7 @@ fn a_failed_write_leaves_the_checkpoint_before() {
         config: 1,
         dataset: 2,
         images: 3,
+        bad: 0,
     };
     let error = checkpoint::write(folder.path(), &stamp, &state(20), 1).unwrap_err();
     assert_eq!(error.exit_code(), 6);

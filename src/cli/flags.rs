@@ -87,13 +87,20 @@ pub struct TrainFlags {
     /// Save and end with code 75 before this: 150s, 2h, 11h30m
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Engine")]
     pub max_time: Option<Duration>,
+    /// Save and end with code 8 when the process that started this one is gone; so it is anyway under
+    /// torchrun and mpirun
+    #[arg(long, help_heading = "Engine")]
+    pub stop_with_parent: bool,
 
     /// The run's folder; must be new or empty
     #[arg(long, value_name = "RUN", help_heading = "Output")]
     pub out: PathBuf,
-    /// 10m, 500steps
+    /// 10m, 500steps, epoch, or several: 10m,epoch
     #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
     checkpoint_every: Option<String>,
+    /// Checkpoints kept
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    keep: Option<u64>,
     /// Steps between two lines of the log
     #[arg(long, value_name = "N", help_heading = "Output")]
     log_every: Option<u64>,
@@ -142,7 +149,7 @@ impl Said<'_> {
     }
 }
 
-fn with_whole_paths(mut config: Config) -> Config {
+pub fn with_whole_paths(mut config: Config) -> Config {
     config.data.images.iter_mut().for_each(absolute);
     absolute(&mut config.data.val);
     config
@@ -198,6 +205,7 @@ impl TrainFlags {
             ("--steps", "schedule.steps", self.steps),
             ("--batch", "schedule.batch", self.batch),
             ("--seed", "schedule.seed", self.seed),
+            ("--keep", "output.keep", self.keep),
             ("--log-every", "output.log_every", self.log_every),
         ];
         for (flag, key, value) in counts {

@@ -1,30 +1,41 @@
 //! `selfsame resume`.
-use super::{device, session::Session};
+use super::{device, flags::with_whole_paths, session::Session};
 use crate::{
     Error, Result,
-    config::duration,
+    config::{self, Change, Config, Layers, duration},
     data::Dataset,
-    train::{neighbours::Neighbours, run::Run, trainer::Trainer},
+    train::{
+        changes::{self, Lineage},
+        checkpoint,
+        neighbours::Neighbours,
+        run::Run,
+        stop::Stop,
+        trainer::Trainer,
+    },
 };
 use clap::Args;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 #[derive(Args)]
 #[command(
-    after_help = "The learning rate of a run made longer decays over its new length.\n\nExamples:\n  selfsame resume runs/a\n  selfsame resume runs/a --epochs 400"
+    after_help = "The learning rate of a run made longer decays over its new length.\nWhat decides the weights (method, batch, learning rate, augmentation, ...) stays as it was; RUN/changes.jsonl tells what changed.\n\nExamples:\n  selfsame resume runs/a\n  selfsame resume runs/a --epochs 400 --keep 1\n  selfsame resume runs/a --set optimize.weight_decay=0 --force-change optimize.weight_decay"
 )]
 pub struct ResumeFlags {
     /// The run's folder
     run: PathBuf,
     /// In all, not in addition
     #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
+    epochs: Option<u64>,
     /// Instead of --epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     steps: Option<u64>,
     /// Save and end with code 75 before this: 150s, 2h, 11h30m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_time: Option<Duration>,
+    /// Save and end with code 8 when the process that started this one is gone; so it is anyway under
+    /// torchrun and mpirun
+    #[arg(long)]
+    stop_with_parent: bool,
     /// auto, cpu, cuda or cuda:N [default: as before]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
@@ -33,25 +44,36 @@ pub struct ResumeFlags {
     trace: bool,
     /// Loader threads [default: as before]
     #[arg(long, value_name = "N")]
-    workers: Option<usize>,
+    workers: Option<u64>,
+    /// 10m, 500steps, epoch, or several: 10m,epoch [default: as before]
+    #[arg(long, value_name = "INTERVAL")]
+    checkpoint_every: Option<String>,
+    /// Checkpoints kept [default: as before]
+    #[arg(long, value_name = "N")]
+    keep: Option<u64>,
+    /// Steps between two lines of the log [default: as before]
+    #[arg(long, value_name = "N")]
+    log_every: Option<u64>,
+    /// Any value by its name that does not decide the weights, e.g. data.max_bad=0.05
+    #[arg(long, value_name = "A.B=C")]
+    set: Vec<String>,
+    /// Let --set change a value that does; the run is then neither what it was nor what it becomes
+    #[arg(long, value_name = "A.B")]
+    force_change: Vec<String>,
 }
 
 pub fn run(flags: &ResumeFlags) -> Result<()> {
-    let (run, mut config) = Run::open(&flags.run)?;
-    let before = config.clone();
-    if let Some(epochs) = flags.epochs {
-        (config.schedule.epochs, config.schedule.steps) = (epochs, 0);
-    }
-    config.schedule.steps = flags.steps.unwrap_or(config.schedule.steps);
-    config.data.workers = flags.workers.unwrap_or(config.data.workers);
-    if let Some(device) = &flags.device {
-        config.engine.device.clone_from(device);
-    }
+    let stop = Stop::on_signals(flags.max_time)?.with_parent(flags.stop_with_parent);
+    let (run, before) = Run::open(&flags.run)?;
+    let config = flags.config()?;
+    let changes = before.changes(&config);
+    config::refuse(&changes, &flags.force_change)?;
     let dataset = Dataset::open(&config.data.images, config.schedule.seed)?;
     let dataset = Arc::new(dataset);
     let device = device::open(&config.engine.device, config.engine.precision)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
-    let warnings = trainer.restore(&run.checkpoints())?;
+    trainer.lineage = Lineage::read(run.path()).with(&changes, &before);
+    let mut warnings = restore(&mut trainer, &run)?;
     if trainer.step >= trainer.schedule.steps {
         return Err(Error::Config(format!(
             "{} has done its {} steps\n  make it longer with --epochs or --steps",
@@ -59,7 +81,10 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
             trainer.step
         )));
     }
-    if config != before {
+    warnings.extend(trainer.check_room(&run.checkpoints())?);
+    if !changes.is_empty() {
+        warnings.extend(changes.iter().filter_map(forced));
+        changes::record(run.path(), &changes, &before, trainer.step)?;
         run.write_config(&config)?;
     }
     let neighbours = Neighbours::new(&config, &dataset)?;
@@ -69,6 +94,61 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
         dataset,
         neighbours,
         warnings,
+        stop,
     };
-    session.go(flags.max_time, flags.trace)
+    session.go(flags.trace)
+}
+
+/// To its newest checkpoint; to step 0 where the process before did not come to write one.
+fn restore(trainer: &mut Trainer, run: &Run) -> Result<Vec<String>> {
+    let checkpoints = run.checkpoints();
+    if checkpoint::never_written(&checkpoints)? {
+        let warning = "[checkpoint]: none was written yet; going on from step 0";
+        return Ok(vec![warning.into()]);
+    }
+    trainer.restore(&checkpoints)
+}
+
+fn forced(change: &Change) -> Option<String> {
+    let why = change.breaks()?;
+    let Change { key, from, to } = change;
+    Some(format!(
+        "[resume]: {key} was {from} and is {to} from here on, as --force-change has it: {why}"
+    ))
+}
+
+impl ResumeFlags {
+    /// The run's own, with what was said over it.
+    fn config(&self) -> Result<Config> {
+        let mut layers = Layers::default();
+        layers.file(&Run::config_of(&self.run))?;
+        for (flag, key, value) in [
+            ("--device", "engine.device", &self.device),
+            (
+                "--checkpoint-every",
+                "output.checkpoint_every",
+                &self.checkpoint_every,
+            ),
+        ] {
+            if let Some(value) = value {
+                layers.set(flag, key, value.as_str())?;
+            }
+        }
+        for (flag, key, value) in [
+            ("--epochs", "schedule.epochs", self.epochs),
+            ("--epochs", "schedule.steps", self.epochs.map(|_| 0)),
+            ("--steps", "schedule.steps", self.steps),
+            ("--workers", "data.workers", self.workers),
+            ("--keep", "output.keep", self.keep),
+            ("--log-every", "output.log_every", self.log_every),
+        ] {
+            if let Some(value) = value {
+                layers.set(flag, key, i64::try_from(value).unwrap_or(i64::MAX))?;
+            }
+        }
+        for assignment in &self.set {
+            layers.assign(assignment)?;
+        }
+        layers.finish().map(with_whole_paths)
+    }
 }

@@ -13,17 +13,11 @@ use crate::{
         log::Log,
         neighbours::Neighbours,
         run::{Images, Run},
-        stop::Stop,
+        stop::{Stop, Why},
         trainer::{Outcome, Trainer},
     },
 };
-use std::{
-    collections::HashMap,
-    fs,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Instant};
 
 pub struct Session {
     pub run: Run,
@@ -31,13 +25,14 @@ pub struct Session {
     pub dataset: Arc<Dataset>,
     pub neighbours: Option<Neighbours>,
     pub warnings: Vec<String>,
+    pub stop: Stop,
 }
 
 impl Session {
     /// From the trainer's step to the last one, or until asked to stop.
-    pub fn go(mut self, max_time: Option<Duration>, trace: bool) -> Result<()> {
+    pub fn go(mut self, trace: bool) -> Result<()> {
         let started = Instant::now();
-        let stop = Stop::on_signals(max_time)?;
+        let stop = self.stop.clone();
         let config = self.trainer.config.clone();
         let steps = self.trainer.schedule.steps;
         let path = self.run.path().to_path_buf();
@@ -63,12 +58,7 @@ impl Session {
         log.finish();
         self.end_trace()?;
         if let Outcome::Stopped(why) = outcome? {
-            return Err(Error::Stopped(format!(
-                "Stopped after step {} of {}: {why}\nGo on with  selfsame resume {}",
-                grouped(self.trainer.step as usize),
-                grouped(steps as usize),
-                path.display()
-            )));
+            return Err(self.stopped(why));
         }
         let trained = self.score(&self.trainer.params, &stop)?;
         let weights = self.export()?;
@@ -97,6 +87,19 @@ impl Session {
         );
         self.next(&config);
         Ok(())
+    }
+
+    fn stopped(&self, why: Why) -> Error {
+        let text = format!(
+            "Stopped after step {} of {}: {why}\nGo on with  selfsame resume {}",
+            grouped(self.trainer.step as usize),
+            grouped(self.trainer.schedule.steps as usize),
+            self.run.path().display()
+        );
+        match why {
+            Why::ParentGone(_) => Error::Distributed(text),
+            _ => Error::Stopped(text),
+        }
     }
 
     /// Of the steps of this process, if it was asked for.

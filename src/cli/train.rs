@@ -8,7 +8,7 @@ use crate::{
     Device, Result,
     config::{Config, Preset, Scale},
     data::Dataset,
-    train::{neighbours::Neighbours, run::Run, trainer::Trainer},
+    train::{neighbours::Neighbours, run::Run, stop::Stop, trainer::Trainer},
 };
 use std::sync::Arc;
 
@@ -16,13 +16,15 @@ use std::sync::Arc;
 const SMALL: u32 = 64;
 
 pub fn run(flags: &TrainFlags) -> Result<()> {
+    let stop = Stop::on_signals(flags.max_time)?.with_parent(flags.stop_with_parent);
     Run::check_new(&flags.out)?;
     let first = said(flags).first()?;
     let dataset = Dataset::open(&first.data.images, first.schedule.seed)?;
     let device = device::open(&first.engine.device, first.engine.precision)?;
     let config = suited(flags, &dataset, &device)?;
     let dataset = Arc::new(dataset);
-    let trainer = Trainer::new(&device, &config, &dataset)?;
+    let mut trainer = Trainer::new(&device, &config, &dataset)?;
+    let warning = trainer.check_room(&Run::checkpoints_of(&flags.out))?;
     let neighbours = Neighbours::new(&config, &dataset)?;
     let run = Run::create(&flags.out, &config)?;
     let session = Session {
@@ -30,9 +32,10 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
         trainer,
         dataset,
         neighbours,
-        warnings: Vec::new(),
+        warnings: warning.into_iter().collect(),
+        stop,
     };
-    session.go(flags.max_time, flags.trace)
+    session.go(flags.trace)
 }
 
 fn said(flags: &TrainFlags) -> Said<'_> {

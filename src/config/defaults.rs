@@ -117,7 +117,7 @@ impl Default for Engine {
 impl Default for Output {
     fn default() -> Output {
         Output {
-            checkpoint_every: Every::Seconds(600),
+            checkpoint_every: "10m,epoch".parse().expect("two intervals"),
             keep: 3,
             log_every: 50,
         }

@@ -1,4 +1,4 @@
-//! Values with a form of their own: learning rates with a rule, durations, intervals.
+//! Values with a form of their own: learning rates with a rule, durations.
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -78,52 +78,6 @@ impl fmt::Display for Rate {
     }
 }
 
-/// An interval by the clock or by the step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Every {
-    Seconds(u64),
-    Steps(u64),
-}
-
-impl FromStr for Every {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Every, String> {
-        let steps = text.strip_suffix("steps").or(text.strip_suffix("step"));
-        let Some(steps) = steps else {
-            return Ok(Every::Seconds(duration(text)?.as_secs()));
-        };
-        match steps.trim().parse() {
-            Ok(steps @ 1..) => Ok(Every::Steps(steps)),
-            _ => Err(format!("`{text}` is no number of steps: e.g. 500steps")),
-        }
-    }
-}
-
-impl TryFrom<String> for Every {
-    type Error = String;
-    fn try_from(text: String) -> Result<Every, String> {
-        text.parse()
-    }
-}
-
-impl From<Every> for String {
-    fn from(every: Every) -> String {
-        every.to_string()
-    }
-}
-
-impl fmt::Display for Every {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Every::Steps(steps) => write!(f, "{steps}steps"),
-            Every::Seconds(s) if s % 3600 == 0 && *s > 0 => write!(f, "{}h", s / 3600),
-            Every::Seconds(s) if s % 60 == 0 && *s > 0 => write!(f, "{}m", s / 60),
-            Every::Seconds(s) => write!(f, "{s}s"),
-        }
-    }
-}
-
 /// `150s`, `10m`, `2h`, `11h30m`, `1d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration: e.g. 150s, 10m, 2h, 11h30m");
@@ -175,11 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_and_rates_read_back() {
-        for text in ["10m", "2h", "90s", "500steps"] {
-            assert_eq!(text.parse::<Every>().unwrap().to_string(), text);
-        }
-        assert!("0steps".parse::<Every>().is_err());
+    fn rates_read_back() {
         for text in ["0.5", "linear 0.3", "sqrt 0.075"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }

@@ -26,7 +26,7 @@ pub struct BadImage {
 /// noticed.
 pub(super) struct Tally {
     read: usize,
-    bad: usize,
+    pub bad: usize,
     example: Option<BadImage>,
     /// Images the share is taken of while fewer were read.
     at_least: usize,
@@ -44,6 +44,11 @@ impl Tally {
             at_least: images.min(Tally::AT_LEAST),
             max_bad,
         }
+    }
+
+    /// What another process has read for the same run.
+    pub fn resume(&mut self, good: usize, bad: usize) {
+        (self.read, self.bad) = (good + bad, bad);
     }
 
     /// Errors when more images were bad than `max_bad` of those read, or of the first thousand (or of all,

@@ -29,6 +29,8 @@ pub struct Plan {
     pub views: Vec<Views>,
     /// Share of bad images above which the run stops, once 1000 (or all, if fewer) are read.
     pub max_bad: f32,
+    /// Bad images met in the steps before `start_step`: the share is of the whole run.
+    pub bad_before: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +61,9 @@ impl Loader {
     pub fn start(dataset: Arc<Dataset>, plan: Plan) -> Result<Loader> {
         let steps = plan.start_step..plan.steps.max(plan.start_step);
         let (workers, depth) = (plan.workers, plan.depth);
-        let tally = Tally::new(dataset.len(), plan.max_bad);
+        let mut tally = Tally::new(dataset.len(), plan.max_bad);
+        let good = plan.start_step as usize * plan.batch;
+        tally.resume(good, plan.bad_before as usize);
         let maker = Maker {
             steps_per_epoch: sampler::steps_per_epoch(dataset.len(), plan.batch)?,
             orders: Mutex::default(),
@@ -75,22 +79,34 @@ impl Loader {
     }
 }
 
-/// Ends after the plan's last step, or after the first error.
-impl Iterator for Loader {
-    type Item = Result<HostBatch>;
-
-    fn next(&mut self) -> Option<Result<HostBatch>> {
+impl Loader {
+    /// The next batch; `None` where `asked` says before it is made that nobody waits for it any more.
+    pub fn next_unless(&mut self, asked: &dyn Fn() -> bool) -> Option<Result<HostBatch>> {
         if self.failed {
             return None;
         }
         let started = Instant::now();
-        let batch = self.batches.next()?.and_then(|mut batch| {
+        let batch = self.batches.next_unless(asked)?.and_then(|mut batch| {
             batch.wait = started.elapsed();
             self.tally.add(batch.ids.len(), &batch.bad)?;
             Ok(batch)
         });
         self.failed = batch.is_err();
         Some(batch)
+    }
+
+    /// Bad images met so far, those before `Plan::start_step` included.
+    pub fn bad(&self) -> u64 {
+        self.tally.bad as u64
+    }
+}
+
+/// Ends after the plan's last step, or after the first error.
+impl Iterator for Loader {
+    type Item = Result<HostBatch>;
+
+    fn next(&mut self) -> Option<Result<HostBatch>> {
+        self.next_unless(&|| false)
     }
 }
 

@@ -21,5 +21,5 @@ pub use dataset::Dataset;
 pub use evaluation::{EvaluationBatch, EvaluationBatches, evaluation_batches};
 pub use image::{BadImage, Image};
 pub use loader::{HostBatch, Loader, Plan};
-pub use resident::{Resident, resident};
+pub use resident::{Resident, resident, resident_unless};
 pub use views::Views;

@@ -6,14 +6,19 @@ use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rayon::ThreadPool;
 
 use crate::{Error, Result};
 
 const PRODUCERS: u64 = 2;
+/// Between two looks at whether a value is still wanted.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// No image takes as long to decode.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
 
 /// The values of `make(number)` for a range of numbers. Dropping it stops and joins all its
 /// threads.
@@ -91,12 +96,21 @@ fn no_thread(why: std::io::Error) -> Error {
     ))
 }
 
-impl<T> Iterator for Ordered<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.range.next()?;
-        let made = self.receivers[0].recv();
+impl<T> Ordered<T> {
+    /// The next value; `None` after the last, and where `asked` says before it comes that nobody waits
+    /// for it any more.
+    pub fn next_unless(&mut self, asked: &dyn Fn() -> bool) -> Option<T> {
+        if self.range.is_empty() {
+            return None;
+        }
+        let made = loop {
+            match self.receivers[0].recv_timeout(PATIENCE) {
+                Err(RecvTimeoutError::Timeout) if asked() => return None,
+                Err(RecvTimeoutError::Timeout) => (),
+                made => break made,
+            }
+        };
+        self.range.next();
         if made.is_err() {
             let thread = self.producers[0].take().expect("it ends but once");
             let panic = thread.join().expect_err("a producer makes its whole range");
@@ -108,12 +122,32 @@ impl<T> Iterator for Ordered<T> {
     }
 }
 
+impl<T> Iterator for Ordered<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.next_unless(&|| false)
+    }
+}
+
 impl<T> Drop for Ordered<T> {
     fn drop(&mut self) {
         self.stop.0.store(true, Ordering::Relaxed);
         self.receivers.clear();
-        for thread in self.producers.drain(..).flatten() {
-            let _ = thread.join(); // a panic here was about a batch nobody wants
+        join(self.producers.drain(..).flatten()); // a panic here was about a batch nobody wants
+    }
+}
+
+/// Waits for threads that were asked to end. One that reads from a disk that does not answer is left behind,
+/// so that a run can be saved and end.
+fn join(threads: impl Iterator<Item = JoinHandle<()>>) {
+    let asked = Instant::now();
+    for thread in threads {
+        while !thread.is_finished() && asked.elapsed() < LEFT_BEHIND {
+            sleep(Duration::from_millis(1));
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
         }
     }
 }
@@ -156,8 +190,6 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         drop(self.threads.take());
-        for handle in self.handles.drain(..) {
-            let _ = handle.join();
-        }
+        join(self.handles.drain(..));
     }
 }

@@ -21,6 +21,16 @@ pub struct Resident {
 /// An odd image of another size is resampled to the others'.
 /// Errors where the sizes differ or are large, or where no image is good.
 pub fn resident(dataset: &Dataset, workers: usize) -> Result<Resident> {
+    let held = resident_unless(dataset, workers, &|| false)?;
+    Ok(held.expect("nobody asked to end"))
+}
+
+/// As [`resident`]; `None` where `asked` says before it is done that nobody waits for it any more.
+pub fn resident_unless(
+    dataset: &Dataset,
+    workers: usize,
+    asked: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<Resident>> {
     let Some((width, height)) = dataset.resident_size() else {
         return Err(Error::Data(
             "these images are not of one small size and cannot be held as a block; \
@@ -31,6 +41,9 @@ pub fn resident(dataset: &Dataset, workers: usize) -> Result<Resident> {
     let bytes = width as usize * height as usize * 3;
     let mut pixels = vec![0; dataset.len() * bytes];
     let decode = |(index, out): (usize, &mut [u8])| {
+        if asked() {
+            return Ok(());
+        }
         let image = dataset.decode(index)?;
         place(&image, width, height, out);
         Ok(())
@@ -39,6 +52,9 @@ pub fn resident(dataset: &Dataset, workers: usize) -> Result<Resident> {
         let parts = pixels.par_chunks_exact_mut(bytes);
         parts.enumerate().map(decode).collect()
     });
+    if asked() {
+        return Ok(None);
+    }
     let mut resident = Resident {
         width,
         height,
@@ -49,7 +65,7 @@ pub fn resident(dataset: &Dataset, workers: usize) -> Result<Resident> {
         bad: decoded.into_iter().filter_map(Result::err).collect(),
     };
     resident.substitute()?;
-    Ok(resident)
+    Ok(Some(resident))
 }
 
 fn place(image: &Image, width: u32, height: u32, out: &mut [u8]) {

@@ -164,6 +164,7 @@ impl Classifier {
             batch: plan.batch,
             seed: plan.seed,
             start_step: 0,
+            bad_before: 0,
             steps: steps as u64,
             workers,
             depth: DEPTH,

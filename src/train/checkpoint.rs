@@ -32,6 +32,9 @@ pub struct Meta {
     pub config: String,
     pub dataset: String,
     pub images: u64,
+    /// Bad images met, one met in each of two epochs twice.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad: u64,
     pub state_bytes: u64,
     pub state_xxh3: String,
 }
@@ -66,6 +69,7 @@ pub struct Stamp {
     pub config: u64,
     pub dataset: u64,
     pub images: u64,
+    pub bad: u64,
 }
 
 /// Writes a checkpoint below `folder`, and then forgets all but the newest `keep`. On any error what
@@ -78,9 +82,10 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
     if read(&finished).is_ok() {
         return Ok(finished); // a run resumed and stopped at once: a step's state is what it is
     }
+    sweep(folder)?;
     let written = write_files(&unfinished, stamp, state).and_then(|()| {
         if finished.exists() {
-            fs::remove_dir_all(&finished).map_err(Error::file(&finished))?;
+            remove(&finished)?;
         }
         fs::rename(&unfinished, &finished).map_err(Error::file(&finished))?;
         sync(folder)
@@ -91,15 +96,12 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
     }
     point_to(folder, &name)?;
     for (_, old) in list(folder)?.into_iter().skip(keep) {
-        fs::remove_dir_all(&old).map_err(Error::file(&old))?;
+        remove(&old)?;
     }
     Ok(finished)
 }
 
 fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(Error::file(folder))?;
-    }
     fs::create_dir(folder).map_err(Error::file(folder))?;
     let bytes = serialize(state);
     write_file(&folder.join(STATE), &bytes)?;
@@ -110,6 +112,7 @@ fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
         config: hex(stamp.config),
         dataset: hex(stamp.dataset),
         images: stamp.images,
+        bad: stamp.bad,
         state_bytes: bytes.len() as u64,
         state_xxh3: hex(xxh3_64(&bytes)),
     };
@@ -121,8 +124,9 @@ fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
 
 /// The newest checkpoint below `folder` that verifies, and a warning for each newer one that does not.
 pub fn newest(folder: &Path) -> Result<(Meta, State, Vec<String>)> {
-    let mut warnings = Vec::new();
-    for (_, path) in list(folder)? {
+    let found = list(folder)?;
+    let mut warnings: Vec<String> = missing(folder, &found).into_iter().collect();
+    for (_, path) in found {
         match read(&path) {
             Ok((meta, state)) => {
                 for warning in &mut warnings {
@@ -145,6 +149,19 @@ pub fn newest(folder: &Path) -> Result<(Meta, State, Vec<String>)> {
         path: folder.into(),
         why,
     })
+}
+
+/// Whether no checkpoint was ever written whole: there is none, and nothing says that there was.
+pub fn never_written(folder: &Path) -> Result<bool> {
+    Ok(list(folder)?.is_empty() && !folder.join(LATEST).exists())
+}
+
+/// Of one that `LATEST` names, and that is newer than all that were `found`.
+fn missing(folder: &Path, found: &[(u64, PathBuf)]) -> Option<String> {
+    let latest = fs::read_to_string(folder.join(LATEST)).ok()?;
+    let step: u64 = latest.trim().strip_prefix("step-")?.parse().ok()?;
+    let newest = found.first().map(|(step, _)| *step);
+    (newest < Some(step)).then(|| format!("{} is missing", latest.trim()))
 }
 
 /// One checkpoint, verified.
@@ -181,7 +198,7 @@ pub fn read(path: &Path) -> Result<(Meta, State)> {
     Ok((meta, state))
 }
 
-/// (step, folder), the newest first; and what a crash left half-written is removed.
+/// (step, folder), the newest first. Reads alone: another process may be writing here.
 pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else {
@@ -190,9 +207,7 @@ pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     for entry in entries {
         let path = entry.map_err(Error::file(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(UNFINISHED) {
-            let _ = fs::remove_dir_all(&path);
-        } else if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse) {
+        if let Some(Ok(step)) = name.strip_prefix("step-").map(str::parse) {
             found.push((step, path));
         }
     }
@@ -200,7 +215,28 @@ pub fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// `LATEST` is for people and scripts; we look at the folders.
+/// A folder, or whatever bears the name of one.
+fn remove(path: &Path) -> Result<()> {
+    let removed = match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    removed.map_err(Error::file(path))
+}
+
+/// What a crash left half-written is removed, by the one process that writes here.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
+        let path = entry.map_err(Error::file(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(UNFINISHED) && path.is_dir() {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `LATEST` is for people and scripts; we look at the folders, and at it to know of one that is gone.
 fn point_to(folder: &Path, name: &str) -> Result<()> {
     let unfinished = folder.join(format!("{UNFINISHED}{LATEST}"));
     write_file(&unfinished, format!("{name}\n").as_bytes())?;
@@ -223,6 +259,11 @@ fn sync(folder: &Path) -> Result<()> {
 
 fn hex(hash: u64) -> String {
     format!("{hash:016x}")
+}
+
+/// Versions before this one did not count them: their seal is of the rest.
+fn is_zero(bad: &u64) -> bool {
+    *bad == 0
 }
 
 fn seal(meta: &Meta) -> String {

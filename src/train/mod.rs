@@ -1,6 +1,7 @@
 //! Training: where batches come from, the loop over them, and what survives it.
 pub mod advice;
 pub mod build;
+pub mod changes;
 pub mod checkpoint;
 pub mod feed;
 pub mod log;
@@ -8,7 +9,9 @@ mod monitor;
 pub mod neighbours;
 mod numbers;
 mod parts;
+mod room;
 pub mod run;
+mod saver;
 mod scalars;
 pub mod schedule;
 pub mod state;

@@ -1,10 +1,10 @@
-//! A run's folder: `config.toml`, `env.json`, `data.json`, `LOCK`, `metrics.jsonl`, `bad_images.jsonl`,
+//! A run's folder: `config.toml`, `changes.jsonl`, `env.json`, `data.json`, `LOCK`, `metrics.jsonl`, `bad_images.jsonl`,
 //! `checkpoints/`, `exports/`.
 use crate::{Error, Result, config::Config};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process,
 };
@@ -39,7 +39,12 @@ pub struct Images<'a> {
 impl Run {
     /// Errors where a folder holds anything: before work starts, not after.
     pub fn check_new(path: &Path) -> Result<()> {
-        let occupied = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        // What one killed before it wrote its configuration leaves holds nothing.
+        const BEGUN: [&str; 3] = [LOCK, ".LOCK", ".config.toml"];
+        let holds = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| BEGUN.iter().all(|name| entry.file_name() != *name))
+        };
+        let occupied = fs::read_dir(path).is_ok_and(|mut entries| entries.any(holds));
         if path.is_file() {
             return Err(Error::Config(format!(
                 "{} is a file; --out names a folder",
@@ -68,9 +73,14 @@ impl Run {
         Ok(run)
     }
 
+    /// Where a run's configuration is.
+    pub fn config_of(path: &Path) -> PathBuf {
+        path.join(CONFIG)
+    }
+
     /// A folder that `create` made.
     pub fn open(path: &Path) -> Result<(Run, Config)> {
-        let file = path.join(CONFIG);
+        let file = Run::config_of(path);
         if !file.exists() {
             return Err(Error::Config(format!(
                 "{} is no run: it holds no {CONFIG}\n  start one with: selfsame train IMAGES --out {0}",
@@ -115,7 +125,12 @@ impl Run {
     }
 
     pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        Run::checkpoints_of(&self.path)
+    }
+
+    /// Of a run that may not be there yet.
+    pub fn checkpoints_of(path: &Path) -> PathBuf {
+        path.join("checkpoints")
     }
 
     pub fn write_config(&self, config: &Config) -> Result<()> {

@@ -40,6 +40,23 @@ fn named(state: &mut State, prefix: &str, entries: &[Entry], flat: &Tensor) -> R
     Ok(())
 }
 
+/// What `gather` gives, in bytes as it is saved, with room for the names.
+pub fn bytes(params: &Params, method: &mut dyn Method) -> u64 {
+    const NAME: usize = 200;
+    let numbers = |entries: &[Entry]| -> usize { entries.iter().map(|e| 4 * e.len() + NAME).sum() };
+    let layout = params.layout();
+    let memory = method.memory().into_iter().map(|(_, tensor)| {
+        let wide = if tensor.element() == Element::U8 {
+            1
+        } else {
+            4
+        };
+        wide * tensor.len() + NAME
+    });
+    let memory: usize = memory.sum();
+    (2 * numbers(layout.parameters()) + numbers(layout.statistics()) + memory) as u64
+}
+
 /// `path` is where `state` was read, for the error that says what it lacks.
 pub fn restore(
     path: &Path,

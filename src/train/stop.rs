@@ -1,11 +1,13 @@
-//! Why a run ends before its last step: a signal, or its time is up. A signal only raises a flag; the
-//! loop looks at it between steps.
-use crate::{Error, Result};
+//! Why a run ends before its last step: a signal, its time is up, or whoever started it is gone. A signal
+//! only raises a flag; the loop looks at it between steps, and while it waits for images.
+use crate::{Error, Result, config::hours_minutes};
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ},
     flag,
 };
 use std::{
+    env, fmt,
+    os::unix::process::parent_id,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,7 +21,43 @@ pub struct Stop {
     started: Instant,
     max_time: Option<Duration>,
     step: Option<u64>,
+    /// The process whose end is this one's.
+    parent: Option<u32>,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its name.
+    Signal(&'static str),
+    /// `--max-time`.
+    Time(Duration),
+    /// Of the process that started this one, by its id.
+    ParentGone(u32),
+    /// `Stop::before`.
+    Asked,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Why::Signal(name) => write!(f, "{name} received"),
+            Why::Time(limit) => {
+                write!(
+                    f,
+                    "the time of --max-time, {}, is up",
+                    hours_minutes(*limit)
+                )
+            }
+            Why::ParentGone(id) => write!(f, "process {id}, which started this one, is gone"),
+            Why::Asked => write!(f, "asked to"),
+        }
+    }
+}
+
+/// What launchers that wait for their processes, and leave them behind when they are killed, set for each.
+/// Not Slurm's: its daemon ends what is left of a step itself, and a batch script that has ended is no
+/// reason to stop. A shell is never one: what it left running under `nohup` is meant to go on.
+const LAUNCHED: [&str; 3] = ["TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"];
 
 impl Stop {
     /// Never by itself.
@@ -29,6 +67,7 @@ impl Stop {
             started: Instant::now(),
             max_time: None,
             step: None,
+            parent: None,
         }
     }
 
@@ -59,25 +98,31 @@ impl Stop {
         Ok(stop)
     }
 
+    /// And when the process that started this one is gone, where that was `asked` for or a launcher's
+    /// variable is set.
+    pub fn with_parent(self, asked: bool) -> Stop {
+        let launched = LAUNCHED.iter().any(|name| env::var_os(name).is_some());
+        let parent = (asked || launched).then(parent_id);
+        Stop { parent, ..self }
+    }
+
     /// Why to stop before `step`, where `reserve` is what one more step and saving may take.
-    pub fn reason(&self, step: u64, reserve: Duration) -> Option<String> {
-        let signal = match self.signal.load(Ordering::Relaxed) as i32 {
-            0 => None,
-            SIGTERM => Some("SIGTERM"),
-            SIGINT => Some("SIGINT"),
-            SIGUSR1 => Some("SIGUSR1"),
-            _ => Some("SIGUSR2"),
-        };
-        if let Some(signal) = signal {
-            return Some(format!("{signal} received"));
+    pub fn reason(&self, step: u64, reserve: Duration) -> Option<Why> {
+        match self.signal.load(Ordering::Relaxed) as i32 {
+            0 => (),
+            SIGTERM => return Some(Why::Signal("SIGTERM")),
+            SIGINT => return Some(Why::Signal("SIGINT")),
+            SIGUSR1 => return Some(Why::Signal("SIGUSR1")),
+            _ => return Some(Why::Signal("SIGUSR2")),
+        }
+        // An orphan is given another parent at once.
+        if let Some(parent) = self.parent.filter(|&parent| parent != parent_id()) {
+            return Some(Why::ParentGone(parent));
         }
         if self.step == Some(step) {
-            return Some("asked to".into());
+            return Some(Why::Asked);
         }
-        let over = |limit: Duration| self.started.elapsed() + reserve >= limit;
-        self.max_time.filter(|&limit| over(limit)).map(|limit| {
-            let limit = crate::config::hours_minutes(limit);
-            format!("the time of --max-time, {limit}, is up")
-        })
+        let over = |limit: &Duration| self.started.elapsed() + reserve >= *limit;
+        self.max_time.filter(over).map(Why::Time)
     }
 }

@@ -1,20 +1,22 @@
 //! The loop: feed, loss, backward, optimize, log, checkpoint. It decides nothing about learning.
 use super::{
     build::{self, About, Network},
-    checkpoint::{self, Stamp},
-    feed::Feed,
+    changes::Lineage,
+    checkpoint,
+    feed::{Asked, Feed},
     log::{self, Log},
     monitor::Monitor,
     numbers::Numbers,
     parts,
+    saver::Saver,
     scalars::Scalars,
     schedule::Schedule,
     state,
-    stop::Stop,
+    stop::{Stop, Why},
 };
 use crate::{
     Device, Error, Result, Tensor,
-    config::{self, Config, Every},
+    config::{self, Config},
     data::{Dataset, sampler::steps_per_epoch},
     device::Graph,
     methods::Phase,
@@ -35,9 +37,13 @@ pub struct Trainer {
     pub schedule: Schedule,
     /// Steps done.
     pub step: u64,
-    dataset: Arc<Dataset>,
-    fingerprint: u64,
-    velocities: Tensor,
+    /// Whose checkpoints are this run's too.
+    pub lineage: Lineage,
+    pub(super) dataset: Arc<Dataset>,
+    pub(super) fingerprint: u64,
+    /// Bad images met in the steps done.
+    pub(super) bad: u64,
+    pub(super) velocities: Tensor,
     gradients: Tensor,
     segments: Segments,
     /// Of a phase in which one parameter stands still.
@@ -76,8 +82,8 @@ pub(super) struct Made {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// Why. The checkpoint of the step reached is written.
-    Stopped(String),
+    /// The checkpoint of the step reached is written, if the disk had room.
+    Stopped(Why),
 }
 
 impl Trainer {
@@ -97,8 +103,10 @@ impl Trainer {
             monitor: Monitor::new(config, schedule.steps, per_epoch),
             schedule,
             step: 0,
+            lineage: Lineage::default(),
             dataset: dataset.clone(),
             fingerprint: dataset.fingerprint(),
+            bad: 0,
             velocities: params.zeros()?,
             gradients: params.zeros()?,
             segments: segments(None)?,
@@ -120,54 +128,76 @@ impl Trainer {
     pub fn restore(&mut self, checkpoints: &Path) -> Result<Vec<String>> {
         let (meta, state, warnings) = checkpoint::newest(checkpoints)?;
         let hash = |hash: u64| format!("{hash:016x}");
-        if meta.dataset != hash(self.fingerprint) {
+        let moved = self.lineage.images_moved && meta.images == self.dataset.len() as u64;
+        if meta.dataset != hash(self.fingerprint) && !moved {
             return Err(Error::Data(format!(
-                "the images are not those of this run: it had {} and now there are {}, or their names differ\n  a resumed run sees what it would have seen; put them back, or start a new run",
+                "the images are not those of this run: it had {} and now there are {}, or their names differ\n  a resumed run sees what it would have seen; put them back, or start a new run; where the same images were moved: --set data.images=... --force-change data.images",
                 meta.images,
                 self.dataset.len()
             )));
         }
-        if meta.config != hash(self.config.hash()) {
+        let ours = meta.config == hash(self.config.hash());
+        if !ours && !self.lineage.configs.contains(&meta.config) {
             return Err(Error::Config(
                 "config.toml was changed in what decides the weights\n  resume keeps them; start a new run with another --out".into(),
             ));
         }
         let method = &mut *self.network.method;
         state::restore(checkpoints, &state, &self.params, &self.velocities, method)?;
-        self.step = meta.step;
+        (self.step, self.bad) = (meta.step, meta.bad);
         Ok(warnings)
     }
 
     /// Trains to the last step, or to where `stop` says; checkpoints go below `checkpoints`.
     pub fn run(&mut self, checkpoints: &Path, log: &mut Log, stop: &Stop) -> Result<Outcome> {
         let end = self.schedule.steps;
-        let mut feed = Feed::start(&self.device, &self.dataset, &self.config, self.step, end)?;
+        let bytes = self.state_bytes();
+        let per_epoch = self.schedule.steps_per_epoch;
+        let mut saver = Saver::new(checkpoints, &self.config.output, per_epoch, bytes);
+        let (device, images, config) = (&self.device, &self.dataset, &self.config);
+        let asked = || stop.reason(self.step, saver.reserve()).is_some();
+        let mut feed = Feed::start(device, images, config, self.step, end, self.bad, &asked)?;
         let mut steps = Steps::new(self.captures());
-        let mut saver = Saver::new(self.config.output.checkpoint_every);
         let mut step_took = Duration::ZERO;
         log.begin();
         while self.step < end {
             let started = Instant::now();
-            let why = stop.reason(self.step, 2 * step_took + saver.took);
-            if let Some(why) = why {
+            let reserve = 2 * step_took + saver.reserve();
+            if let Some(why) = stop.reason(self.step, reserve) {
                 self.numbers.settle(log)?;
-                self.save_last(checkpoints, log, &mut saver)?;
+                self.save_last(log, &mut saver)?;
                 return Ok(Outcome::Stopped(why));
             }
-            self.train_step(&mut feed, &mut steps, log)?;
+            let feed = feed
+                .as_mut()
+                .expect("it is missing only where `stop` has a reason");
+            let step = self.step;
+            let asked = || stop.reason(step, reserve).is_some();
+            self.train_step(feed, &mut steps, log, &asked)?;
+            saver.look(log);
             if saver.is_due(self.step) && self.step < end {
                 self.numbers.settle(log)?;
-                self.save(checkpoints, log, &mut saver);
+                self.save(log, &mut saver)?;
             }
             step_took = started.elapsed();
         }
         self.numbers.settle(log)?;
-        self.save_last(checkpoints, log, &mut saver)?;
+        self.save_last(log, &mut saver)?;
         Ok(Outcome::Done)
     }
 
-    fn train_step(&mut self, feed: &mut Feed, steps: &mut Steps, log: &mut Log) -> Result<()> {
-        let fed = feed.fetch()?;
+    /// Does nothing where `asked` says to end before the step's images have come.
+    fn train_step(
+        &mut self,
+        feed: &mut Feed,
+        steps: &mut Steps,
+        log: &mut Log,
+        asked: Asked,
+    ) -> Result<()> {
+        let Some(fed) = feed.fetch(asked)? else {
+            return Ok(());
+        };
+        self.bad = feed.bad();
         log.bad(&fed.bad);
         let lr = self.schedule.lr(self.step);
         let per_epoch = self.schedule.steps_per_epoch;
@@ -264,46 +294,6 @@ impl Trainer {
             codes: objective.codes,
         })
     }
-
-    /// A disk that is full stops nothing: the checkpoint before is still there, and the next interval
-    /// tries again.
-    fn save(&mut self, checkpoints: &Path, log: &Log, saver: &mut Saver) {
-        if let Err(why) = self.write(checkpoints, saver) {
-            log.warn(&format!(
-                "[checkpoint]: step {} was not saved, training goes on\n  {why}",
-                self.step
-            ));
-        }
-    }
-
-    /// As `save`, where there is no next time.
-    fn save_last(&mut self, checkpoints: &Path, log: &Log, saver: &mut Saver) -> Result<()> {
-        let Err(why) = self.write(checkpoints, saver) else {
-            return Ok(());
-        };
-        if let Some((step, _)) = checkpoint::list(checkpoints)?.first() {
-            log.warn(&format!(
-                "[checkpoint]: the last one is of step {step}; make room and resume from it"
-            ));
-        }
-        Err(why)
-    }
-
-    fn write(&mut self, checkpoints: &Path, saver: &mut Saver) -> Result<()> {
-        let started = Instant::now();
-        saver.last = started;
-        let method = &mut *self.network.method;
-        let state = state::gather(&self.params, &self.velocities, method)?;
-        let stamp = Stamp {
-            step: self.step,
-            config: self.config.hash(),
-            dataset: self.fingerprint,
-            images: self.dataset.len() as u64,
-        };
-        checkpoint::write(checkpoints, &stamp, &state, self.config.output.keep)?;
-        saver.took = started.elapsed();
-        Ok(())
-    }
 }
 
 impl Steps {
@@ -321,28 +311,4 @@ impl Steps {
 fn vector_lr(o: &config::Optimize, batch: usize) -> f64 {
     o.vector_lr
         .map_or(1.0, |other| other.at(batch) / o.lr.at(batch))
-}
-
-/// When to save next.
-struct Saver {
-    every: Every,
-    last: Instant,
-    took: Duration,
-}
-
-impl Saver {
-    fn new(every: Every) -> Saver {
-        Saver {
-            every,
-            last: Instant::now(),
-            took: Duration::ZERO,
-        }
-    }
-
-    fn is_due(&self, step: u64) -> bool {
-        match self.every {
-            Every::Steps(steps) => step.is_multiple_of(steps),
-            Every::Seconds(seconds) => self.last.elapsed() >= Duration::from_secs(seconds),
-        }
-    }
 }

@@ -31,6 +31,7 @@ fn plan() -> Plan {
             },
         ],
         max_bad: 0.01,
+        bad_before: 0,
     }
 }
 

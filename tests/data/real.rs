@@ -62,6 +62,7 @@ fn speed() {
         depth: 2,
         views: vec![views],
         max_bad: 0.01,
+        bad_before: 0,
     };
     let (clock, started) = (std::time::Instant::now(), cpu_seconds());
     let images: usize = Loader::start(dataset, plan)

@@ -191,6 +191,7 @@ fn the_loader_puts_pieces_where_they_belong() {
         depth: 1,
         views: views.clone(),
         max_bad: 0.0,
+        bad_before: 0,
     };
     let batch = Loader::start(dataset.clone(), plan).unwrap().next();
     let batch = batch.unwrap().unwrap();

@@ -9,7 +9,7 @@ use selfsame::{
     train::{
         checkpoint::{self, State},
         log::Log,
-        stop::Stop,
+        stop::{Stop, Why},
         trainer::{Outcome, Trainer},
     },
 };
@@ -108,7 +108,7 @@ pub fn assert_resumes_bit_for_bit(config: &Config, stops: &[u64]) {
     let folder = tempfile::tempdir().unwrap();
     for &stop in stops {
         let part = train(folder.path(), config, Some(stop)).unwrap();
-        assert_eq!(part.outcome, Outcome::Stopped("asked to".into()));
+        assert_eq!(part.outcome, Outcome::Stopped(Why::Asked));
     }
     let resumed = train(folder.path(), config, None).unwrap();
     let what = format!("{}, {:?}", config.method.name, config.data.images);

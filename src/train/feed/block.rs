@@ -1,10 +1,10 @@
 //! All images as one block of uint8 on the device: only boxes are sent to it.
-use super::{Fed, check_bad, workers};
+use super::{Asked, Fed, check_bad, workers};
 use crate::{
     Device, Result, Tensor,
     config::Config,
     data::{
-        BadImage, Dataset, Resident, Views, resident,
+        BadImage, Dataset, Views, resident_unless,
         sampler::{permutation, steps_per_epoch},
         views::Piece,
     },
@@ -49,13 +49,16 @@ impl Block {
         dataset: &Arc<Dataset>,
         config: &Config,
         start: u64,
-    ) -> Result<Block> {
-        let held: Resident = resident(dataset, workers(config))?;
+        asked: Asked,
+    ) -> Result<Option<Block>> {
+        let Some(held) = resident_unless(dataset, workers(config), asked)? else {
+            return Ok(None);
+        };
         let count = held.labels.len();
         check_bad(&held, config.data.max_bad)?;
         let shape = [count, held.height as usize, held.width as usize, 3];
         let batch = config.schedule.batch;
-        Ok(Block {
+        Ok(Some(Block {
             images: Tensor::from_u8(device, shape, &held.pixels)?,
             labels: held.labels,
             batch,
@@ -64,7 +67,7 @@ impl Block {
             seed: config.schedule.seed,
             order: None,
             bad: held.bad,
-        })
+        }))
     }
 
     /// The next step's images, and the boxes of their views in `to`.

@@ -18,6 +18,9 @@ use crate::{
 use block::{Block, Boxes};
 use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
+/// Whether to end now, and not to wait for images any more.
+pub type Asked<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Batches made ahead by the loader.
 const DEPTH: usize = 4;
 
@@ -56,22 +59,28 @@ pub struct Fed {
 }
 
 impl Feed {
-    /// From `start` to before `end`, counted in steps from the run's beginning.
+    /// From `start` to before `end`, counted in steps from the run's beginning; `bad` images were met before
+    /// `start`. `None` where `asked` said so.
     pub fn start(
         device: &Device,
         dataset: &Arc<Dataset>,
         config: &Config,
         start: u64,
         end: u64,
-    ) -> Result<Feed> {
+        bad: u64,
+        asked: Asked,
+    ) -> Result<Option<Feed>> {
         let (batch, seed) = (config.schedule.batch, config.schedule.seed);
         let sights = build::sights(config)?;
         // The device resamples bilinearly; a bicubic crop is the loader's.
         let bilinear = config.augment.crop_filter == Filter::Bilinear;
         let source = if bilinear && dataset.resident_size().is_some() {
             let boxes = |sight: &Sight| Boxes::new(device, batch * sight.views.pieces());
+            let Some(block) = Block::new(device, dataset, config, start, asked)? else {
+                return Ok(None);
+            };
             Source::Block {
-                block: Box::new(Block::new(device, dataset, config, start)?),
+                block: Box::new(block),
                 boxes: sights.iter().map(boxes).collect::<Result<_>>()?,
             }
         } else {
@@ -84,6 +93,7 @@ impl Feed {
                 depth: DEPTH,
                 views: sights.iter().map(|sight| sight.views.clone()).collect(),
                 max_bad: config.data.max_bad as f32,
+                bad_before: bad,
             };
             let pixels = |sight: &Sight| {
                 let (rows, side) = (sight.views.pieces() * batch, sight.views.size as usize);
@@ -95,27 +105,30 @@ impl Feed {
             }
         };
         let numbers = || Tensor::uninit(device, Element::U32, [batch]);
-        Ok(Feed {
+        Ok(Some(Feed {
             sights,
             seed,
             source,
             ids: numbers()?,
             labels: numbers()?,
             targets: numbers()?,
-        })
+        }))
     }
 
-    /// Fetches the next step's images: into memory of this feed's own, the same in every step.
-    pub fn fetch(&mut self) -> Result<Fed> {
+    /// Fetches the next step's images: into memory of this feed's own, the same in every step. `None` where
+    /// `asked` said so before they came.
+    pub fn fetch(&mut self, asked: Asked) -> Result<Option<Fed>> {
         let fed = match &mut self.source {
             Source::Block { block, boxes } => {
                 let views = self.sights.iter().map(|sight| &sight.views);
                 block.fetch(&views.zip(boxes.iter()).collect::<Vec<_>>())?
             }
             Source::Loader { loader, pixels } => {
-                let host = loader
-                    .next()
-                    .expect("the plan has a batch for every step")?;
+                let Some(host) = loader.next_unless(&asked) else {
+                    assert!(asked(), "the plan has a batch for every step");
+                    return Ok(None);
+                };
+                let host = host?;
                 for (views, pixels) in host.views.iter().zip(pixels) {
                     pixels.overwrite(views)?;
                 }
@@ -126,7 +139,15 @@ impl Feed {
         self.ids.overwrite(&fed.ids)?;
         self.labels.overwrite(&labels)?;
         self.targets.overwrite(&fed.targets)?;
-        Ok(fed)
+        Ok(Some(fed))
+    }
+
+    /// Bad images met so far in the run's steps; a block's are counted when it is made.
+    pub fn bad(&self) -> u64 {
+        match &self.source {
+            Source::Block { .. } => 0,
+            Source::Loader { loader, .. } => loader.bad(),
+        }
     }
 
     /// The views of the images last fetched: the same launches in every step.
