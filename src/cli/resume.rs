@@ -1,8 +1,8 @@
 //! `selfsame resume`.
-use super::{device, session::Session};
+use super::{device, plan, session::Session};
 use crate::{
     Error, Result,
-    config::duration,
+    config::{OnNan, duration},
     data::Dataset,
     train::{neighbours::Neighbours, run::Run, trainer::Trainer},
 };
@@ -28,6 +28,9 @@ pub struct ResumeFlags {
     /// auto, cpu, cuda or cuda:N [default: as before]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// stop, or rollback: to the last checkpoint, half the rate, at most three times [default: as before]
+    #[arg(long, value_name = "WHAT")]
+    on_nan: Option<String>,
     /// Time every kernel: its rate and share of the roofline, at the end and in RUN/trace.txt
     #[arg(long, env = "SELFSAME_TRACE")]
     trace: bool,
@@ -47,9 +50,13 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
     if let Some(device) = &flags.device {
         config.engine.device.clone_from(device);
     }
+    if let Some(what) = &flags.on_nan {
+        config.engine.on_nan = OnNan::read("--on-nan", what)?;
+    }
     let dataset = Dataset::open(&config.data.images, config.schedule.seed)?;
     let dataset = Arc::new(dataset);
     let device = device::open(&config.engine.device, config.engine.precision)?;
+    plan::check_memory(&device, &config, &dataset)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
     let warnings = trainer.restore(&run.checkpoints())?;
     if trainer.step >= trainer.schedule.steps {

@@ -67,6 +67,21 @@ impl Block {
         })
     }
 
+    /// Room for `count` images of (width, height).
+    pub fn blank(device: &Device, count: usize, (width, height): (u32, u32)) -> Result<Block> {
+        let shape = [count, height as usize, width as usize, 3];
+        Ok(Block {
+            images: Tensor::uninit(device, Element::U8, shape)?,
+            labels: Vec::new(),
+            batch: 0,
+            steps_per_epoch: 0,
+            next: 0,
+            seed: 0,
+            order: None,
+            bad: Vec::new(),
+        })
+    }
+
     /// The next step's images, and the boxes of their views in `to`.
     pub fn fetch(&mut self, to: &[(&Views, &Boxes)]) -> Result<Fed> {
         let started = Instant::now();

@@ -38,7 +38,8 @@ enum Source {
         boxes: Vec<Boxes>,
     },
     Loader {
-        loader: Box<Loader>,
+        /// `None` where no image is read.
+        loader: Option<Box<Loader>>,
         /// Of each sight: (pieces n, s, s, 3) u8.
         pixels: Vec<Tensor>,
     },
@@ -64,18 +65,37 @@ impl Feed {
         start: u64,
         end: u64,
     ) -> Result<Feed> {
+        Feed::new(device, dataset, config, Some((start, end)))
+    }
+
+    /// The memory of one, and no images: there is nothing to fetch.
+    pub fn blank(device: &Device, dataset: &Arc<Dataset>, config: &Config) -> Result<Feed> {
+        Feed::new(device, dataset, config, None)
+    }
+
+    fn new(
+        device: &Device,
+        dataset: &Arc<Dataset>,
+        config: &Config,
+        steps: Option<(u64, u64)>,
+    ) -> Result<Feed> {
         let (batch, seed) = (config.schedule.batch, config.schedule.seed);
         let sights = build::sights(config)?;
         // The device resamples bilinearly; a bicubic crop is the loader's.
         let bilinear = config.augment.crop_filter == Filter::Bilinear;
-        let source = if bilinear && dataset.resident_size().is_some() {
+        let resident = dataset.resident_size().filter(|_| bilinear);
+        let source = if let Some(size) = resident {
             let boxes = |sight: &Sight| Boxes::new(device, batch * sight.views.pieces());
+            let block = match steps {
+                Some((start, _)) => Block::new(device, dataset, config, start)?,
+                None => Block::blank(device, dataset.len(), size)?,
+            };
             Source::Block {
-                block: Box::new(Block::new(device, dataset, config, start)?),
+                block: Box::new(block),
                 boxes: sights.iter().map(boxes).collect::<Result<_>>()?,
             }
         } else {
-            let plan = Plan {
+            let plan = |(start, end)| Plan {
                 batch,
                 seed,
                 start_step: start,
@@ -89,8 +109,9 @@ impl Feed {
                 let (rows, side) = (sight.views.pieces() * batch, sight.views.size as usize);
                 Tensor::uninit(device, Element::U8, [rows, side, side, 3])
             };
+            let loader = |steps| Loader::start(dataset.clone(), plan(steps)).map(Box::new);
             Source::Loader {
-                loader: Box::new(Loader::start(dataset.clone(), plan)?),
+                loader: steps.map(loader).transpose()?,
                 pixels: sights.iter().map(pixels).collect::<Result<_>>()?,
             }
         };
@@ -113,6 +134,7 @@ impl Feed {
                 block.fetch(&views.zip(boxes.iter()).collect::<Vec<_>>())?
             }
             Source::Loader { loader, pixels } => {
+                let loader = loader.as_mut().expect("a feed with images");
                 let host = loader
                     .next()
                     .expect("the plan has a batch for every step")?;
@@ -184,6 +206,18 @@ impl Fed {
             wait: host.wait,
         }
     }
+}
+
+/// Bytes of host memory for batches made ahead; none where the device holds all images.
+pub fn ahead_bytes(dataset: &Dataset, config: &Config) -> Result<u64> {
+    let bilinear = config.augment.crop_filter == Filter::Bilinear;
+    if bilinear && dataset.resident_size().is_some() {
+        return Ok(0);
+    }
+    let sights = build::sights(config)?;
+    let image = |sight: &Sight| 3 * sight.views.pieces() as u64 * (sight.views.size as u64).pow(2);
+    let images = sights.iter().map(image).sum::<u64>();
+    Ok((DEPTH * config.schedule.batch) as u64 * images)
 }
 
 pub fn workers(config: &Config) -> usize {
