@@ -204,7 +204,7 @@ fn disk(out: &Path, config: &Config, need: &Need) -> String {
 fn told(speed: &Speed, config: &Config, steps: u64) -> String {
     let seconds = speed.of_step.as_secs_f64();
     format!(
-        "{:.1} images/s ({} measured steps, {:.1} % of them waiting for images): {} steps in {}",
+        "{:.1} images/s (steps measured: {}, {:.1} % of it waiting for images): {} steps in {}",
         config.schedule.batch as f64 / seconds,
         speed.steps,
         100.0 * speed.wait,

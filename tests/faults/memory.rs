@@ -236,7 +236,7 @@ fn a_dry_run_tells_and_writes_nothing() {
         "largest batch that fits: 48",
         "disk     3 checkpoints x ",
         "speed    ",
-        "20 measured steps",
+        "steps measured: 20",
         "8 steps in ",
     ] {
         assert!(text.contains(row), "no `{row}` in:\n{text}");

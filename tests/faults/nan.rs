@@ -1,5 +1,6 @@
 //! A NaN in each of six places: found at its step, run again, gone back from.
 use crate::{ends, resume, selfsame, train};
+use selfsame::train::log;
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -37,7 +38,7 @@ const READ: [(&str, &[&str], u64); 2] = [
     ("", &["--checkpoint-every", "2steps", "--log-every", "4"], 6),
     (
         ";late:16",
-        &["--checkpoint-every", "4steps", "--log-every", "8"],
+        &["--checkpoint-every", "4steps", "--log-every", "3"],
         4,
     ),
 ];
@@ -110,10 +111,9 @@ fn a_run_that_goes_back_goes_on_and_resumes_bit_for_bit() {
             );
             let unlike = last_state(&whole) != last_state(&untouched);
             assert!(unlike, "{fault}: half the rate is another");
-            let metrics = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
-            let steps = metrics.lines().map(|line| line.split(',').next().unwrap());
-            let steps: Vec<&str> = steps.collect();
-            assert!(steps.is_sorted(), "{fault}: {steps:?}");
+            let lines = log::lines(&whole).unwrap();
+            let steps: Vec<u64> = lines.iter().map(|line| line.step).collect();
+            assert!(steps.is_sorted_by(|a, b| a < b), "{fault}: {steps:?}");
 
             // Where the NaN was not read when it was killed, it is met again.
             let kill = format!("{fault};kill:step=8");
@@ -163,22 +163,32 @@ fn a_run_that_diverges_is_replayed_and_goes_back_three_times() {
             "8",
         ];
         let mut stopped = train(&run, "late:16", &high);
-        let text = ends(&mut stopped, Some(7), &["selfsame replay"]);
-        let (_, dump) = text.split_once("selfsame replay ").unwrap();
-        let dump = dump.lines().next().unwrap();
-        assert_eq!(
-            json(&Path::new(dump).join("nan.json"))["from"],
-            0,
-            "no checkpoint"
-        );
-        let words = ["It came again", "with the same loss"];
-        ends(selfsame("").arg("replay").arg(dump), Some(0), &words);
+        assert_comes_again(&ends(&mut stopped, Some(7), &[]), 0);
 
         let run = folder.path().join("rolled");
         let back = [&high[..], &["--on-nan", "rollback"]].concat();
         let words = ["(3 of 3 times)", "went back 3 times before", "replay shows"];
-        ends(&mut train(&run, "", &back), Some(7), &words);
+        let text = ends(&mut train(&run, "", &back), Some(7), &words);
+        assert!(text.contains("on at 0.125 of the rate"), "{text}");
+        assert_comes_again(&text, 3);
     }
+}
+
+/// The dump that `text` told of last: without a checkpoint, after so many rollbacks.
+#[track_caller]
+fn assert_comes_again(text: &str, rollbacks: usize) {
+    let (_, dump) = text.rsplit_once("selfsame replay ").unwrap();
+    let dump = Path::new(dump.lines().next().unwrap());
+    assert_eq!(json(&dump.join("nan.json"))["from"], 0);
+    let kept = dump.join("checkpoints/rollbacks.json");
+    let kept = if kept.exists() {
+        json(&kept).as_array().unwrap().len()
+    } else {
+        0
+    };
+    assert_eq!(kept, rollbacks);
+    let words = ["It came again", "with the same loss"];
+    ends(selfsame("").arg("replay").arg(dump), Some(0), &words);
 }
 
 #[test]
