@@ -216,6 +216,27 @@ pub struct Engine {
     pub device: String,
     pub precision: Precision,
     pub graph: Graph,
+    pub on_nan: OnNan,
+}
+
+/// What a run does after a step whose loss, gradient or weights are not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNan {
+    /// It ends, with code 7.
+    Stop,
+    /// It goes back to its newest checkpoint and on from there with half the learning rate and the same
+    /// batches, at most three times.
+    Rollback,
+}
+
+impl OnNan {
+    /// As `flag` has it.
+    pub fn read(flag: &str, word: &str) -> Result<OnNan> {
+        let mut layers = Layers::default();
+        layers.set(flag, "engine.on_nan", word)?;
+        Ok(layers.read().engine.on_nan)
+    }
 }
 
 /// Whether a training step is captured once and replayed as one launch: the same numbers either way.
@@ -270,6 +291,7 @@ impl Config {
             device: "auto".into(),
             precision: Precision::Bf16,
             graph: Graph::Auto,
+            on_nan: OnNan::Stop,
         };
         same.output = Output {
             checkpoint_every: "10m".parse().expect("an interval"),

@@ -26,6 +26,9 @@ pub enum Error {
         wanted: u64,
         used: u64,
     },
+    /// A run that needs more than there is: known before it begins.
+    #[error("error[memory]: {0}")]
+    TooLarge(String),
     /// A file that could not be read or written.
     #[error("error[file]: {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -58,7 +61,7 @@ impl Error {
             Error::Config(_) => 2,
             Error::Data(_) => 3,
             Error::Environment(_) => 4,
-            Error::OutOfMemory { .. } => 5,
+            Error::OutOfMemory { .. } | Error::TooLarge(_) => 5,
             Error::File { .. } | Error::Checkpoint { .. } => 6,
             Error::Numeric(_) => 7,
             Error::Distributed(_) => 8,

@@ -23,6 +23,7 @@
 //! | [`evaluate`], [`interop`] | what the features are worth; weights and vectors for other programs |
 //! | [`figure`] | charts as files: SVG and PNG |
 //! | [`study`] | one file an experiment: its runs, what is measured of them, what the numbers say |
+//! | `fault` | faults on purpose, in builds with that feature |
 //! | [`config`], [`cli`] | every number with its source; every flag |
 //!
 //! # The seam
@@ -61,6 +62,8 @@ pub mod data;
 pub mod device;
 mod error;
 pub mod evaluate;
+#[cfg(feature = "fault")]
+pub mod fault;
 pub mod figure;
 pub mod interop;
 pub mod methods;

@@ -8,6 +8,7 @@ use crate::{
     device::kernels::{Add, AddF32, Fill},
     tensor::Element,
 };
+use std::rc::Rc;
 
 type Backward = Box<dyn FnOnce(Tensor, Vec<Need>) -> Result<Vec<Option<Tensor>>>>;
 
@@ -30,6 +31,9 @@ impl Need {
         }
     }
 }
+
+/// Told of each value as it is recorded, and of each gradient as it is found, with what made it.
+pub type Watcher = Rc<dyn Fn(&str, &Tensor)>;
 
 struct Step {
     op: &'static str,
@@ -62,9 +66,15 @@ impl Var {
 #[derive(Default)]
 pub struct Tape {
     steps: Vec<Step>,
+    watcher: Option<Watcher>,
 }
 
 impl Tape {
+    /// Of what is recorded from now on.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
+    }
+
     /// A value to differentiate with respect to: a parameter.
     pub fn leaf(&mut self, value: &Tensor) -> Var {
         self.push(
@@ -169,6 +179,9 @@ impl Tape {
             let dxs = backward(dy, needs)?;
             for (input, dx) in step.inputs.iter().zip(dxs) {
                 let Some(input) = *input else { continue };
+                if let (Some(watcher), Some(dx)) = (&self.watcher, &dx) {
+                    watcher(&format!("{}, backward", step.op), dx);
+                }
                 let dx = dx.unwrap_or_else(|| {
                     panic!("{}: no gradient for an input that needs one", step.op)
                 });
@@ -182,6 +195,9 @@ impl Tape {
     }
 
     fn push(&mut self, step: Step, value: Tensor) -> Var {
+        if let Some(watcher) = &self.watcher {
+            watcher(step.op, &value);
+        }
         self.steps.push(step);
         Var {
             value,

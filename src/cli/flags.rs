@@ -84,6 +84,9 @@ pub struct TrainFlags {
     /// Time every kernel: its rate and share of the roofline, at the end and in RUN/trace.txt
     #[arg(long, env = "SELFSAME_TRACE", help_heading = "Engine")]
     pub trace: bool,
+    /// stop, or rollback: to the last checkpoint, half the rate, at most three times
+    #[arg(long, value_name = "WHAT", help_heading = "Engine")]
+    on_nan: Option<String>,
     /// Save and end with code 75 before this: 150s, 2h, 11h30m
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Engine")]
     pub max_time: Option<Duration>,
@@ -91,6 +94,10 @@ pub struct TrainFlags {
     /// torchrun and mpirun
     #[arg(long, help_heading = "Engine")]
     pub stop_with_parent: bool,
+
+    /// Write nothing: tell steps, memory, the largest batch, disk and, after a few steps, the time
+    #[arg(long, help_heading = "Engine")]
+    pub dry_run: bool,
 
     /// The run's folder; must be new or empty
     #[arg(long, value_name = "RUN", help_heading = "Output")]
@@ -181,6 +188,7 @@ impl TrainFlags {
             ("--optimizer", "optimize.rule", &self.optimizer),
             ("--device", "engine.device", &self.device),
             ("--precision", "engine.precision", &self.precision),
+            ("--on-nan", "engine.on_nan", &self.on_nan),
             (
                 "--checkpoint-every",
                 "output.checkpoint_every",

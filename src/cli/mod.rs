@@ -1,5 +1,6 @@
 //! The command line: one file a command, and the only place that knows flags.
 mod device;
+mod disk;
 mod doctor;
 mod embed;
 mod eval;
@@ -8,8 +9,10 @@ mod flags;
 mod format;
 mod kernels;
 mod memory;
+mod plan;
 mod presets;
 mod progress;
+mod replay;
 mod resume;
 mod session;
 mod study;
@@ -41,6 +44,8 @@ enum Command {
     Presets(presets::PresetsArgs),
     /// Go on with a run that was stopped, or make it longer
     Resume(resume::ResumeFlags),
+    /// A step whose numbers were not finite, run again with a look at every tensor
+    Replay(replay::ReplayFlags),
     /// What an encoder is worth on labelled images
     Eval(eval::EvalArgs),
     /// A feature vector for every image
@@ -57,10 +62,14 @@ enum Command {
 
 /// Parses the process's arguments and does what they say.
 pub fn run() -> Result<()> {
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    #[cfg(feature = "fault")]
+    crate::fault::read()?;
+    match cli.command {
         Command::Train(flags) => train::run(&flags),
         Command::Presets(args) => presets::run(&args),
         Command::Resume(flags) => resume::run(&flags),
+        Command::Replay(flags) => replay::run(&flags),
         Command::Eval(args) => eval::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Study(args) => study::run(&args),

@@ -1,5 +1,5 @@
 //! `selfsame resume`.
-use super::{device, flags::with_whole_paths, session::Session};
+use super::{device, flags::with_whole_paths, plan, session::Session};
 use crate::{
     Error, Result,
     config::{self, Change, Config, Layers, duration},
@@ -39,6 +39,9 @@ pub struct ResumeFlags {
     /// auto, cpu, cuda or cuda:N [default: as before]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// stop, or rollback: to the last checkpoint, half the rate, at most three times [default: as before]
+    #[arg(long, value_name = "WHAT")]
+    on_nan: Option<String>,
     /// Time every kernel: its rate and share of the roofline, at the end and in RUN/trace.txt
     #[arg(long, env = "SELFSAME_TRACE")]
     trace: bool,
@@ -71,6 +74,7 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
     let dataset = Dataset::open(&config.data.images, config.schedule.seed)?;
     let dataset = Arc::new(dataset);
     let device = device::open(&config.engine.device, config.engine.precision)?;
+    plan::check_memory(&device, &config, &dataset)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
     trainer.lineage = Lineage::read(run.path()).with(&changes, &before);
     let mut warnings = restore(&mut trainer, &run)?;
@@ -104,6 +108,7 @@ fn restore(trainer: &mut Trainer, run: &Run) -> Result<Vec<String>> {
     let checkpoints = run.checkpoints();
     if checkpoint::never_written(&checkpoints)? {
         let warning = "[checkpoint]: none was written yet; going on from step 0";
+        trainer.read_rollbacks(&checkpoints)?;
         return Ok(vec![warning.into()]);
     }
     trainer.restore(&checkpoints)
@@ -124,6 +129,7 @@ impl ResumeFlags {
         layers.file(&Run::config_of(&self.run))?;
         for (flag, key, value) in [
             ("--device", "engine.device", &self.device),
+            ("--on-nan", "engine.on_nan", &self.on_nan),
             (
                 "--checkpoint-every",
                 "output.checkpoint_every",

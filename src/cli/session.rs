@@ -1,15 +1,18 @@
 //! What `train` and `resume` share: the plan told, the loop run, and what to do next.
-use super::format::{bytes, grouped};
+use super::{
+    format::{bytes, grouped},
+    plan::{self, lower},
+};
 use crate::{
     Error, Result,
-    config::{Config, Decay, hours_minutes},
-    data::{Dataset, views::Cut},
+    config::{Config, hours_minutes},
+    data::Dataset,
     evaluate::Score,
     interop::{Existing, torchvision, weights::Array},
     nn::{Entry, Params},
     train::{
         advice::advice,
-        build::{self, About},
+        build::About,
         log::Log,
         neighbours::Neighbours,
         run::{Images, Run},
@@ -135,52 +138,7 @@ impl Session {
             fingerprint: format!("{:016x}", t.fingerprint()),
         };
         self.run.describe(&images, &t.device.name())?;
-        let feed = match self.dataset.resident_size() {
-            Some((w, h)) => format!("{w} x {h}, all of them on the device"),
-            None => "decoded as they are needed".into(),
-        };
-        let (s, o) = (&config.schedule, &config.optimize);
-        let decay = match s.decay {
-            Decay::Cosine => "then a cosine".into(),
-            Decay::Step => format!("x {} at epochs {:?}", s.decay_factor, s.decay_epochs),
-            Decay::Constant => "then constant".into(),
-        };
-        let rows = [
-            ("images", format!("{}, {feed}", grouped(self.dataset.len()))),
-            (
-                "method",
-                format!(
-                    "{}, {}, {} parameters, {}",
-                    config.method.name,
-                    lower(config.encoder.arch),
-                    grouped(t.params.layout().count()),
-                    seen(config)?
-                ),
-            ),
-            (
-                "steps",
-                format!(
-                    "{} of {} images{}",
-                    grouped(t.schedule.steps as usize),
-                    s.batch,
-                    match t.step {
-                        0 => String::new(),
-                        step => format!(", {} done", grouped(step as usize)),
-                    }
-                ),
-            ),
-            (
-                "lr",
-                format!(
-                    "{:.4} ({}), {}, {} steps of warm-up, {decay}",
-                    t.schedule.peak,
-                    o.lr,
-                    lower(o.rule),
-                    t.schedule.warmup
-                ),
-            ),
-            ("device", t.device.name()),
-        ];
+        let rows = plan::rows(t, config)?;
         for (name, what) in rows {
             eprintln!("{name:<8} {what}");
         }
@@ -246,24 +204,4 @@ impl Session {
         torchvision::write(&path, &tensors, t.step as i64, &notes, Existing::Replace)?;
         Ok(path)
     }
-}
-
-/// What is cut from an image.
-fn seen(config: &Config) -> Result<String> {
-    let views = build::sights(config)?.into_iter().map(|sight| {
-        let (count, size) = (sight.views.pieces(), sight.views.size);
-        let what = match sight.views.cut {
-            Cut::Crops { .. } if count == 1 => "view",
-            Cut::Crops { .. } => "views",
-            Cut::Turned { .. } => "turned view",
-            Cut::Patches { .. } => "patches",
-        };
-        format!("{count} {what} of {size} x {size}")
-    });
-    Ok(views.collect::<Vec<_>>().join(" and "))
-}
-
-/// A choice as it is written in the configuration.
-fn lower(choice: impl std::fmt::Debug) -> String {
-    format!("{choice:?}").to_lowercase()
 }

@@ -2,6 +2,7 @@
 use super::{
     device,
     flags::{Said, TrainFlags},
+    plan,
     session::Session,
 };
 use crate::{
@@ -23,6 +24,10 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
     let device = device::open(&first.engine.device, first.engine.precision)?;
     let config = suited(flags, &dataset, &device)?;
     let dataset = Arc::new(dataset);
+    if flags.dry_run {
+        return plan::dry_run(&flags.out, &device, &config, &dataset);
+    }
+    plan::check_memory(&device, &config, &dataset)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
     let warning = trainer.check_room(&Run::checkpoints_of(&flags.out))?;
     let neighbours = Neighbours::new(&config, &dataset)?;

@@ -4,7 +4,8 @@ use crate::{Error, Result};
 use std::fmt::Display;
 
 impl Config {
-    pub(super) fn check(&self) -> Result<()> {
+    /// Errors with the first value that is out of range or does not go with another.
+    pub fn check(&self) -> Result<()> {
         self.check_augment()?;
         self.check_sizes()?;
         self.check_method()

@@ -110,6 +110,7 @@ impl Default for Engine {
             device: "auto".into(),
             precision: Precision::Bf16,
             graph: Graph::Auto,
+            on_nan: OnNan::Stop,
         }
     }
 }

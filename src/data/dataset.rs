@@ -121,6 +121,14 @@ impl Dataset {
     pub fn decode(&self, index: usize) -> Result<Image, BadImage> {
         let (part, place) = self.find(index);
         let decoded = part.source.decode(place);
+        #[cfg(feature = "fault")]
+        let decoded = decoded.and_then(|image| match crate::fault::bad_image(index) {
+            true => Err(Refusal {
+                bytes: 0,
+                why: "a fault was planted".into(),
+            }),
+            false => Ok(image),
+        });
         decoded.map_err(|Refusal { bytes, why }| BadImage {
             index: index as u32,
             name: part.source.name(place),

@@ -170,6 +170,11 @@ impl Driver for Cuda {
             }
         })
     }
+    fn free_memory(&self) -> Result<Option<u64>> {
+        self.enter()?;
+        let (free, _) = result::mem_get_info().map_err(|e| self.failed("memory", e))?;
+        Ok(Some(free as u64))
+    }
     fn free(&self, ptr: Ptr, _: usize) {
         // SAFETY: allocated above; the driver waits for work that still uses it. On failure there is
         // nothing left to do: the process's memory goes back with its context.

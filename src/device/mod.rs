@@ -76,6 +76,14 @@ pub(crate) trait Driver: Send + Sync {
     fn moment(&self) -> Result<Moment> {
         Ok(Moment::now())
     }
+    /// Whether launches do anything; no where they are only added up.
+    fn runs(&self) -> bool {
+        true
+    }
+    /// Bytes that can still be allocated; `None` where the driver does not say.
+    fn free_memory(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
     /// Whether freed memory may be handed out again; no where its edges are being watched.
     fn pools(&self) -> bool {
         true
@@ -151,7 +159,17 @@ impl Device {
     }
     /// Runs nothing, adds everything up.
     pub fn null(real: Real) -> Device {
-        Device::new(Box::new(null::Null::new(real)))
+        let arch = Arch {
+            compute: 0,
+            multiprocessors: 1,
+            real,
+        };
+        Device::new(Box::new(null::Null::new("null".into(), arch, u64::MAX)))
+    }
+    /// A null device that answers to this one's name and architecture: it makes the same choices, so what
+    /// is launched on it takes the memory that it would take here, of which there are `limit` bytes.
+    pub fn rehearsal(&self, limit: u64) -> Device {
+        Device::new(Box::new(null::Null::new(self.name(), self.arch(), limit)))
     }
 
     fn new(driver: Box<dyn Driver>) -> Device {
@@ -175,6 +193,14 @@ impl Device {
     }
     pub fn real(&self) -> Real {
         self.0.arch.real
+    }
+    /// Whether launches do anything: first values need not be drawn where they do not.
+    pub fn runs(&self) -> bool {
+        self.0.driver.runs()
+    }
+    /// Bytes that the driver can still give; `None` where the device has no memory of its own.
+    pub fn free_memory(&self) -> Result<Option<u64>> {
+        self.0.driver.free_memory()
     }
     /// Memory in use, in the pool, and at its peak.
     pub fn memory(&self) -> MemoryUse {

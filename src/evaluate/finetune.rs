@@ -266,7 +266,7 @@ impl Training {
         let mut broken = 0.0;
         for (part, rate) in [(&self.trunk, trunk), (&self.head, head)] {
             part.rule.lr.overwrite(&[rate, rate])?;
-            let summary = optimize::step(
+            let moved = optimize::step(
                 &params.values,
                 params.reals(),
                 &self.gradients,
@@ -274,7 +274,7 @@ impl Training {
                 &part.segments,
                 &part.rule,
             )?;
-            broken += summary.to_vec()?[1];
+            broken += moved.summary.to_vec()?[1];
         }
         match broken {
             0.0 => loss.value.item(),

@@ -102,7 +102,7 @@ impl Layout {
     /// The first values of the flat allocation; gaps are zero. Entry i draws from a stream of its own, so
     /// adding a layer changes no other.
     pub(super) fn initial(&self, seed: u64) -> Vec<f32> {
-        let mut values = vec![0.0; end(&self.parameters)];
+        let mut values = self.zeros();
         for (i, entry) in self.parameters.iter().enumerate() {
             let mut draws = Draws::new(seed, Purpose::Init, 0, i as u32, 0);
             let mut draw = || match entry.init {
@@ -115,6 +115,9 @@ impl Layout {
                 .for_each(|v| *v = draw());
         }
         values
+    }
+    pub(super) fn zeros(&self) -> Vec<f32> {
+        vec![0.0; end(&self.parameters)]
     }
     pub(super) fn initial_statistics(&self) -> Vec<f32> {
         let mut values = vec![0.0; end(&self.statistics)];

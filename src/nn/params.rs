@@ -29,12 +29,11 @@ pub struct Params {
 impl Params {
     /// First values drawn from `seed`.
     pub fn new(device: &Device, layout: &Arc<Layout>, seed: u64) -> Result<Params> {
-        Params::of(
-            device,
-            layout,
-            &layout.initial(seed),
-            &layout.initial_statistics(),
-        )
+        let values = match device.runs() {
+            true => layout.initial(seed),
+            false => layout.zeros(),
+        };
+        Params::of(device, layout, &values, &layout.initial_statistics())
     }
 
     fn of(

@@ -9,6 +9,8 @@
 //! velocity = momentum velocity + step
 //! value   -= lr velocity                       (nesterov: lr (step + momentum velocity))
 //! ```
+mod cpu;
+
 use crate::{
     Result, Tensor,
     device::{
@@ -18,6 +20,7 @@ use crate::{
     tensor::Element,
 };
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// How a tensor's gradient becomes its step. d = gradient + weight decay value.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -65,6 +68,8 @@ pub struct Segments {
     segments: Tensor,
     /// (chunks, 3) u32: offset, length, segment.
     chunks: Tensor,
+    /// The offset of each chunk's segment.
+    owners: Arc<[usize]>,
     /// Flat memory must be at least so long.
     end: usize,
 }
@@ -73,6 +78,7 @@ impl Segments {
     /// In order of offset; they must not overlap.
     pub fn new(device: &Device, list: &[Segment]) -> Result<Segments> {
         let (mut segments, mut chunks, mut end) = (Vec::new(), Vec::new(), 0);
+        let mut owners = Vec::new();
         for (number, segment) in list.iter().enumerate() {
             assert!(
                 end <= segment.offset,
@@ -87,6 +93,7 @@ impl Segments {
             for start in (segment.offset..end).step_by(CHUNK) {
                 let length = CHUNK.min(end - start);
                 chunks.extend([start as u32, length as u32, number as u32]);
+                owners.push(segment.offset);
             }
             let (first, end) = (first as u32, (chunks.len() / 3) as u32);
             let decay = segment.decay.to_bits();
@@ -95,20 +102,43 @@ impl Segments {
         Ok(Segments {
             segments: Tensor::from_u32(device, [segments.len() / COLS, COLS], &segments)?,
             chunks: Tensor::from_u32(device, [chunks.len() / 3, 3], &chunks)?,
+            owners: owners.into(),
             end,
         })
     }
     fn count(&self) -> usize {
         self.segments.dims()[0]
     }
-    fn chunk_count(&self) -> usize {
+    pub fn chunk_count(&self) -> usize {
         self.chunks.dims()[0]
+    }
+    /// (offset of a segment, how many of its gradients are not finite), where any is, from what [`norms`]
+    /// made.
+    pub fn not_finite(&self, norms: &[f32]) -> Vec<(usize, u64)> {
+        let mut found: Vec<(usize, u64)> = Vec::new();
+        for (&owner, sums) in self.owners.iter().zip(norms.chunks(4)) {
+            match (found.last_mut(), sums[3] as u64) {
+                (_, 0) => (),
+                (Some((last, count)), more) if *last == owner => *count += more,
+                (_, count) => found.push((owner, count)),
+            }
+        }
+        found
     }
 }
 
+/// What [`step`] found on its way.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// f32 (2): the sum of all gradients squared, and how many of them are not finite: if any is, nothing
+    /// has moved.
+    pub summary: Tensor,
+    /// As [`norms`] makes them, of the values before the step.
+    pub norms: Tensor,
+}
+
 /// Moves `values` and `velocities` in place; all three are flat f32 of one length, and `reals`, the same
-/// values in the device's real numbers, follows. Returns f32 (2): the sum of all gradients squared, and
-/// how many of them are not finite: if any is, nothing has moved.
+/// values in the device's real numbers, follows.
 pub fn step(
     values: &Tensor,
     reals: Option<&Tensor>,
@@ -116,13 +146,14 @@ pub fn step(
     velocities: &Tensor,
     segments: &Segments,
     step: &Step,
-) -> Result<Tensor> {
+) -> Result<Moved> {
     let n = check([values, gradients, velocities], segments);
     if let Some(reals) = reals {
         let found = (reals.len(), reals.element());
         assert_eq!(found, (values.len(), Element::Real), "optimize: reals");
     }
-    let (rates, summary) = rates(values, gradients, segments, step)?;
+    let norms = norms(values, gradients, segments, step.weight_decay)?;
+    let (rates, summary) = rates(&norms, segments, step)?;
     values.device().launch(OptimizeStep {
         values: values.ptr(),
         reals: reals.map_or(Ptr::NULL, Tensor::ptr),
@@ -137,25 +168,21 @@ pub fn step(
         nesterov: (step.rule == Rule::Sgd { nesterov: true }) as u32,
         momentum: step.momentum,
     })?;
-    Ok(summary)
+    Ok(Moved { summary, norms })
 }
 
-/// What `step` would return, and f32 (segments, 3): the scale, weight decay and learning rate it would
-/// use for each tensor.
-pub fn rates(
+/// f32 (chunks, 4): the sums of value^2, of gradient^2, of (gradient + weight decay value)^2, and how many
+/// gradients are not finite.
+pub fn norms(
     values: &Tensor,
     gradients: &Tensor,
     segments: &Segments,
-    step: &Step,
-) -> Result<(Tensor, Tensor)> {
+    weight_decay: f32,
+) -> Result<Tensor> {
     let n = check([values, gradients], segments);
-    let device = values.device();
-    let (count, chunks) = (segments.count(), segments.chunk_count());
-    let new = |dims: &[usize]| Tensor::uninit(device, Element::F32, dims);
-    let (partial, rates, summary) = (new(&[chunks, 4])?, new(&[count, 3])?, new(&[2])?);
-    let lr = (step.lr.len(), step.lr.element());
-    assert_eq!(lr, (2, Element::F32), "optimize: learning rates");
-    device.launch(OptimizeNorms {
+    let chunks = segments.chunk_count();
+    let partial = Tensor::uninit(values.device(), Element::F32, [chunks, 4])?;
+    values.device().launch(OptimizeNorms {
         values: values.ptr(),
         gradients: gradients.ptr(),
         chunks: segments.chunks.ptr(),
@@ -163,16 +190,29 @@ pub fn rates(
         partial: partial.ptr(),
         n,
         chunk_count: chunks as u32,
-        segment_count: count as u32,
-        weight_decay: step.weight_decay,
+        segment_count: segments.count() as u32,
+        weight_decay,
     })?;
+    Ok(partial)
+}
+
+/// From [`norms`], f32 (segments, 3): the scale, weight decay and learning rate that `step` uses for each
+/// tensor; and its summary.
+pub fn rates(norms: &Tensor, segments: &Segments, step: &Step) -> Result<(Tensor, Tensor)> {
+    let device = norms.device();
+    let (count, chunks) = (segments.count(), segments.chunk_count());
+    assert_eq!(norms.dims(), [chunks, 4], "optimize: norms");
+    let new = |dims: &[usize]| Tensor::uninit(device, Element::F32, dims);
+    let (rates, summary) = (new(&[count, 3])?, new(&[2])?);
+    let lr = (step.lr.len(), step.lr.element());
+    assert_eq!(lr, (2, Element::F32), "optimize: learning rates");
     let (rule, trust) = match step.rule {
         Rule::Sgd { .. } => (SGD, 0.0),
         Rule::Lars { trust } => (LARS, trust),
         Rule::Larc { trust } => (LARC, trust),
     };
     device.launch(OptimizeRates {
-        partial: partial.ptr(),
+        partial: norms.ptr(),
         segments: segments.segments.ptr(),
         lr: step.lr.ptr(),
         rates: rates.ptr(),
@@ -225,32 +265,11 @@ impl Kernel for OptimizeNorms {
             let [offset, length, segment] = [0, 1, 2].map(|field| chunk[field] as usize);
             let decay = f32::from_bits(segments[COLS * segment + 3]) * self.weight_decay;
             let gradients = &gradients[offset..][..length];
-            let squares = squares(&values[offset..][..length], gradients, decay);
+            let squares = cpu::squares(&values[offset..][..length], gradients, decay);
             partial[..3].copy_from_slice(&squares);
             partial[3] = gradients.iter().filter(|g| !g.is_finite()).count() as f32;
         });
     }
-}
-
-/// The sums of v^2, g^2 and (g + decay v)^2: in eight lanes, so that the compiler makes vectors of them.
-fn squares(values: &[f32], gradients: &[f32], decay: f32) -> [f32; 3] {
-    const LANES: usize = 8;
-    let mut lanes = [[0.0f32; LANES]; 3];
-    let mut add = |lane: usize, v: f32, g: f32| {
-        let d = g + decay * v;
-        lanes[0][lane] += v * v;
-        lanes[1][lane] += g * g;
-        lanes[2][lane] += d * d;
-    };
-    let (values, values_left) = values.as_chunks::<LANES>();
-    let (gradients, gradients_left) = gradients.as_chunks::<LANES>();
-    for (v, g) in values.iter().zip(gradients) {
-        (0..LANES).for_each(|lane| add(lane, v[lane], g[lane]));
-    }
-    for (lane, (v, g)) in values_left.iter().zip(gradients_left).enumerate() {
-        add(lane, *v, *g);
-    }
-    lanes.map(|lanes| lanes.iter().sum())
 }
 
 impl Kernel for OptimizeRates {
@@ -322,56 +341,6 @@ impl Kernel for OptimizeStep {
         (20 + reals) * self.n
     }
     fn on_cpu(&self, memory: &Host) {
-        let n = self.n as usize;
-        let mut values = memory.write::<f32>(self.values, n);
-        let gradients = memory.read::<f32>(self.gradients, n);
-        let mut velocities = memory.write::<f32>(self.velocities, n);
-        let chunks = memory.read::<u32>(self.chunks, 3 * self.chunk_count as usize);
-        let rates = memory.read::<f32>(self.rates, 3 * self.segment_count as usize);
-        if memory.read::<f32>(self.summary, 2)[1] > 0.0 {
-            return;
-        }
-        let copied = if self.reals.is_null() { 0 } else { n };
-        let mut reals = memory.write::<f32>(self.reals, copied);
-        let (mut pieces, mut at) = (Vec::new(), 0);
-        for chunk in chunks.chunks(3) {
-            let [offset, length, segment] = [0, 1, 2].map(|field| chunk[field] as usize);
-            let (value, velocity, mut real): (_, _, &mut [f32]) = (
-                take(&mut values, offset - at, length),
-                take(&mut velocities, offset - at, length),
-                &mut [],
-            );
-            if !self.reals.is_null() {
-                real = take(&mut reals, offset - at, length);
-            }
-            at = offset + length;
-            let rates = &rates[3 * segment..][..3];
-            pieces.push((value, real, &gradients[offset..at], velocity, rates));
-        }
-        pieces
-            .into_par_iter()
-            .for_each(|(values, reals, gradients, velocities, rates)| {
-                let [scale, decay, lr] = [rates[0], rates[1], rates[2]];
-                // lr (step + momentum velocity) is lr velocity where these are 0 and 1.
-                let (now, later) = match self.nesterov {
-                    0 => (0.0, 1.0),
-                    _ => (1.0, self.momentum),
-                };
-                for ((value, gradient), velocity) in
-                    values.iter_mut().zip(gradients).zip(velocities)
-                {
-                    let step = scale * (gradient + decay * *value);
-                    *velocity = self.momentum * *velocity + step;
-                    *value -= lr * (now * step + later * *velocity);
-                }
-                reals.copy_from_slice(&values[..reals.len()]);
-            });
+        cpu::step(self, memory);
     }
-}
-
-/// The `length` elements after `skip`; `from` goes on behind them.
-fn take<'a>(from: &mut &'a mut [f32], skip: usize, length: usize) -> &'a mut [f32] {
-    let (taken, rest) = std::mem::take(from)[skip..].split_at_mut(length);
-    *from = rest;
-    taken
 }

@@ -104,6 +104,8 @@ pub fn write(folder: &Path, stamp: &Stamp, state: &State, keep: usize) -> Result
 fn write_files(folder: &Path, stamp: &Stamp, state: &State) -> Result<()> {
     fs::create_dir(folder).map_err(Error::file(folder))?;
     let bytes = serialize(state);
+    #[cfg(feature = "fault")]
+    crate::fault::checkpoint().map_err(Error::file(folder.join(STATE)))?;
     write_file(&folder.join(STATE), &bytes)?;
     let meta = Meta {
         format: FORMAT,

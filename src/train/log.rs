@@ -98,6 +98,12 @@ impl Log {
         })
     }
 
+    /// Back to where `done` steps were done, in the same folder.
+    pub fn rewind(&mut self, run: &Path, done: u64) -> Result<()> {
+        self.loss = None;
+        drop_after(&run.join(METRICS), done)
+    }
+
     /// Training begins now: what came before counts in no speed.
     pub fn begin(&mut self) {
         self.window = Window::new();

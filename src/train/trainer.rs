@@ -1,27 +1,33 @@
 //! The loop: feed, loss, backward, optimize, log, checkpoint. It decides nothing about learning.
+#[cfg(feature = "fault")]
+use super::planted;
 use super::{
     build::{self, About, Network},
     changes::Lineage,
     checkpoint,
-    feed::{Asked, Feed},
+    feed::{Asked, Feed, Stretch},
     log::{self, Log},
     monitor::Monitor,
     numbers::Numbers,
     parts,
+    rollback::Rollbacks,
     saver::Saver,
     scalars::Scalars,
     schedule::Schedule,
     state,
+    steps::Steps,
     stop::{Stop, Why},
 };
+#[cfg(feature = "fault")]
+use crate::fault::Place;
 use crate::{
     Device, Error, Result, Tensor,
     config::{self, Config},
     data::{Dataset, sampler::steps_per_epoch},
-    device::Graph,
     methods::Phase,
     nn::{Params, Pass},
-    ops::optimize::{self, Segments},
+    ops::optimize::{self, Moved, Segments},
+    tape::Watcher,
 };
 use std::{
     path::Path,
@@ -44,37 +50,27 @@ pub struct Trainer {
     /// Bad images met in the steps done.
     pub(super) bad: u64,
     pub(super) velocities: Tensor,
-    gradients: Tensor,
+    pub(super) gradients: Tensor,
     segments: Segments,
     /// Of a phase in which one parameter stands still.
     unfrozen: Option<Segments>,
     vector_lr: f64,
     scalars: Scalars,
     rule: optimize::Step,
-    numbers: Numbers,
+    pub(super) rollbacks: Rollbacks,
+    pub(super) numbers: Numbers,
+    /// Sees every value of a step as it is made.
+    pub(super) watcher: Option<Watcher>,
     monitor: Monitor,
-}
-
-/// Steps launched one by one before one is captured: what is made when it is first needed is made then,
-/// and the pool has a step's memory to give to the graph.
-const WARM_UP: u32 = 2;
-
-/// How steps are launched: each anew, or captured once and replayed.
-struct Steps {
-    captures: bool,
-    /// One by one.
-    launched: u32,
-    captured: Option<(Made, Graph)>,
-    /// Of the steps launched or captured.
-    phase: Phase,
 }
 
 /// What a step's launches leave to be looked at, until the next step.
 #[derive(Clone)]
 pub(super) struct Made {
-    loss: Tensor,
-    /// f32 (2): the gradient's square, and how many of it are not finite.
-    summary: Tensor,
+    pub(super) loss: Tensor,
+    pub(super) moved: Moved,
+    /// Of the weights and the statistics after the step.
+    pub(super) norms: [Tensor; 2],
     pub(super) embeddings: Tensor,
     pub(super) codes: Option<Tensor>,
 }
@@ -114,7 +110,9 @@ impl Trainer {
             vector_lr: vector_lr(&config.optimize, config.schedule.batch),
             rule: build::optimizer_step(&config.optimize, scalars.lr.clone()),
             scalars,
-            numbers: Numbers::new(device)?,
+            rollbacks: Rollbacks::default(),
+            numbers: Numbers::new(device, &network.layout)?,
+            watcher: None,
             params,
             network,
         })
@@ -122,6 +120,10 @@ impl Trainer {
 
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    pub fn dataset(&self) -> &Arc<Dataset> {
+        &self.dataset
     }
 
     /// Goes on from the newest good checkpoint; returns warnings about damaged ones.
@@ -145,18 +147,30 @@ impl Trainer {
         let method = &mut *self.network.method;
         state::restore(checkpoints, &state, &self.params, &self.velocities, method)?;
         (self.step, self.bad) = (meta.step, meta.bad);
+        self.read_rollbacks(checkpoints)?;
         Ok(warnings)
     }
 
-    /// Trains to the last step, or to where `stop` says; checkpoints go below `checkpoints`.
-    pub fn run(&mut self, checkpoints: &Path, log: &mut Log, stop: &Stop) -> Result<Outcome> {
+    /// As `run`, to the first step whose numbers are not finite.
+    pub(super) fn run_on(
+        &mut self,
+        checkpoints: &Path,
+        log: &mut Log,
+        stop: &Stop,
+    ) -> Result<Outcome> {
         let end = self.schedule.steps;
         let bytes = self.state_bytes();
         let per_epoch = self.schedule.steps_per_epoch;
         let mut saver = Saver::new(checkpoints, &self.config.output, per_epoch, bytes);
         let (device, images, config) = (&self.device, &self.dataset, &self.config);
         let asked = || stop.reason(self.step, saver.reserve()).is_some();
-        let mut feed = Feed::start(device, images, config, self.step, end, self.bad, &asked)?;
+        let stretch = Stretch {
+            start: self.step,
+            end,
+            bad: self.bad,
+            asked: &asked,
+        };
+        let mut feed = Feed::start(device, images, config, stretch)?;
         let mut steps = Steps::new(self.captures());
         let mut step_took = Duration::ZERO;
         log.begin();
@@ -199,13 +213,8 @@ impl Trainer {
         };
         self.bad = feed.bad();
         log.bad(&fed.bad);
-        let lr = self.schedule.lr(self.step);
-        let per_epoch = self.schedule.steps_per_epoch;
-        let phase = self.network.method.begin(self.step, per_epoch);
-        self.scalars
-            .set(fed.epoch, self.step, [lr, lr * self.vector_lr])?;
-        let made = self.advance(feed, steps, phase)?;
-        self.step += 1;
+        let lr = self.lr();
+        let made = self.step_on(feed, steps, fed.epoch)?;
         let step = log::Step {
             step: self.step,
             epoch: fed.epoch,
@@ -219,7 +228,8 @@ impl Trainer {
         let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
         let collapse = line_is_due.then(|| self.monitor.look(&made)).transpose()?;
         let step = log::Step { collapse, ..step };
-        self.numbers.add(&made.loss, &made.summary, step)?;
+        let moved = self.moved(steps.phase).clone();
+        self.numbers.add(&made, &moved, step, fed.ids)?;
         if self.numbers.is_full() || line_is_due {
             self.numbers.settle(log)?;
         }
@@ -230,40 +240,41 @@ impl Trainer {
         Ok(())
     }
 
-    fn captures(&self) -> bool {
-        match self.config.engine.graph {
-            _ if self.device.is_tracing() => false, // a trace is of launches
-            config::Graph::Auto => self.device.name().starts_with("cuda"),
-            config::Graph::On => true,
-            config::Graph::Off => false,
-        }
+    /// Of the next step.
+    pub(super) fn lr(&self) -> f64 {
+        self.schedule.lr(self.step) * self.rollbacks.factor(self.step)
     }
 
-    fn advance(&mut self, feed: &Feed, steps: &mut Steps, phase: Phase) -> Result<Made> {
-        if steps.phase != phase {
-            *steps = Steps::new(steps.captures);
-            steps.phase = phase;
-        }
-        if steps.captured.is_none() && steps.captures && steps.launched >= WARM_UP {
-            let device = self.device.clone();
-            steps.captured = Some(device.capture(|| self.launch(feed, phase))?);
-        }
-        match &steps.captured {
-            Some((made, graph)) => graph.replay().map(|()| made.clone()),
-            None => {
-                steps.launched += 1;
-                self.launch(feed, phase)
-            }
-        }
+    /// The next step on the images last fetched, which are of `epoch`.
+    pub(super) fn step_on(&mut self, feed: &Feed, steps: &mut Steps, epoch: u32) -> Result<Made> {
+        #[cfg(feature = "fault")]
+        self.plant()?;
+        let lr = self.lr();
+        let per_epoch = self.schedule.steps_per_epoch;
+        let phase = self.network.method.begin(self.step, per_epoch);
+        self.scalars
+            .set(epoch, self.step, [lr, lr * self.vector_lr])?;
+        let made = self.advance(feed, steps, phase)?;
+        self.step += 1;
+        Ok(made)
     }
 
     /// A whole step on the device, from the images fetched to the weights moved. The same launches with
     /// the same numbers in every step: what differs is read from `scalars` and the feed's memory.
-    fn launch(&mut self, feed: &Feed, phase: Phase) -> Result<Made> {
+    pub(super) fn launch(&mut self, feed: &Feed, phase: Phase) -> Result<Made> {
         let batch = feed.batch(&self.scalars)?;
+        #[cfg(feature = "fault")]
+        planted::nan(Place::Pixels, self.step + 1, &batch.views[0])?;
         let objective = match self.config.method.accumulate_exact {
             1 => {
                 let mut pass = Pass::train(&self.params);
+                if let Some(watcher) = &self.watcher {
+                    batch
+                        .views
+                        .iter()
+                        .for_each(|views| watcher("the views", views));
+                    pass.tape.watch(watcher.clone());
+                }
                 let objective = self.network.method.loss(&mut pass, &batch)?;
                 pass.backward(&objective.loss, &self.gradients)?;
                 self.network.method.after_backward(&batch, &objective)?;
@@ -275,34 +286,36 @@ impl Trainer {
                 parts::gradient(method, &self.params, &batch, parts, &self.gradients)?
             }
         };
-        let segments = match &self.unfrozen {
-            Some(unfrozen) if phase.frozen => unfrozen,
-            _ => &self.segments,
-        };
-        let summary = optimize::step(
+        #[cfg(feature = "fault")]
+        {
+            planted::nan(Place::Loss, self.step + 1, &objective.loss.value)?;
+            planted::nan(Place::Gradient, self.step + 1, &self.gradients)?;
+        }
+        let moved = optimize::step(
             &self.params.values,
             self.params.reals(),
             &self.gradients,
             &self.velocities,
-            segments,
+            self.moved(phase),
             &self.rule,
         )?;
+        let Params {
+            values, statistics, ..
+        } = &self.params;
         Ok(Made {
             loss: objective.loss.value,
-            summary,
+            moved,
+            norms: self.numbers.norms(values, statistics)?,
             embeddings: objective.embeddings,
             codes: objective.codes,
         })
     }
-}
 
-impl Steps {
-    fn new(captures: bool) -> Steps {
-        Steps {
-            captures,
-            launched: 0,
-            captured: None,
-            phase: Phase::default(),
+    /// What moves in `phase`.
+    fn moved(&self, phase: Phase) -> &Segments {
+        match &self.unfrozen {
+            Some(unfrozen) if phase.frozen => unfrozen,
+            _ => &self.segments,
         }
     }
 }

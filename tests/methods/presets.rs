@@ -221,7 +221,9 @@ fn decays(preset: &str) -> BTreeMap<String, f32> {
     let lr = Tensor::from_f32(&device, [2], &[0.1, 0.1]).unwrap();
     let step = build::optimizer_step(&config.optimize, lr);
     let gradients = network.params.zeros().unwrap();
-    let (rates, _) = optimize::rates(&network.params.values, &gradients, &segments, &step).unwrap();
+    let values = &network.params.values;
+    let norms = optimize::norms(values, &gradients, &segments, step.weight_decay).unwrap();
+    let (rates, _) = optimize::rates(&norms, &segments, &step).unwrap();
     let rates = rates.to_vec().unwrap();
     let entries = network.layout.parameters().iter().zip(rates.chunks(3));
     entries

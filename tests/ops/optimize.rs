@@ -100,16 +100,18 @@ proptest! {
             let [p, g, v] = [1, 2, 3].map(|k| Tensor::from_f32(device, [n], &flat(seed ^ k, &list, n)));
             let (p, g, v) = (p?, g?, v?);
             let segments = Segments::new(device, &list)?;
-            let (rates, _) = optimize::rates(&p, &g, &segments, &at(device, 0.1, rule))?;
+            let step = at(device, 0.1, rule);
+            let norms = optimize::norms(&p, &g, &segments, step.weight_decay)?;
+            let (rates, _) = optimize::rates(&norms, &segments, &step)?;
             let reals = Tensor::from_slice(device, [n], &vec![0.5; n])?;
-            let summary = optimize::step(&p, Some(&reals), &g, &v, &segments, &at(device, 0.1, rule))?;
+            let moved = optimize::step(&p, Some(&reals), &g, &v, &segments, &step)?;
             // The rounded copy follows, exactly, and its gaps are left alone.
             let (rounded, found) = (copy::to_real(&p)?.to_vec()?, reals.to_vec()?);
             for segment in &list {
                 let range = segment.offset..segment.offset + segment.length;
                 assert_eq!(found[range.clone()], rounded[range]);
             }
-            Ok(vec![p, v, rates, summary, reals])
+            Ok(vec![p, v, rates, norms, moved.summary, reals])
         });
     }
 
@@ -119,7 +121,7 @@ proptest! {
         let [tp, tg, tv] = [&p, &g, &v].map(|x| Tensor::from_f32(&cpu(), [n], x).unwrap());
         let segments = Segments::new(&cpu(), &list).unwrap();
         let step = at(&cpu(), 0.1, rule);
-        let summary = optimize::step(&tp, None, &tg, &tv, &segments, &step).unwrap();
+        let moved = optimize::step(&tp, None, &tg, &tv, &segments, &step).unwrap();
         let (mut values, mut velocities) = (vec![0.0; n], vec![0.0; n]);
         for segment in &list {
             let range = segment.offset..segment.offset + segment.length;
@@ -131,7 +133,7 @@ proptest! {
         assert_close("values", &tp.to_vec().unwrap(), &values, 1e-5);
         assert_close("velocities", &tv.to_vec().unwrap(), &velocities, 1e-5);
         let squares: f64 = g.iter().map(|&g| g as f64 * g as f64).sum();
-        assert_close("summary", &summary.to_vec().unwrap(), &[squares as f32, 0.0], 1e-5);
+        assert_close("summary", &moved.summary.to_vec().unwrap(), &[squares as f32, 0.0], 1e-5);
     }
 }
 
@@ -156,7 +158,8 @@ fn golden(rule: Rule) -> (Vec<f32>, f64) {
         weight_decay: 1e-4,
         rule,
     };
-    let (rates, _) = optimize::rates(&p, &g, &segments, &step).unwrap();
+    let norms = optimize::norms(&p, &g, &segments, step.weight_decay).unwrap();
+    let (rates, _) = optimize::rates(&norms, &segments, &step).unwrap();
     optimize::step(&p, None, &g, &v, &segments, &step).unwrap();
     (p.to_vec().unwrap(), rates.to_vec().unwrap()[0] as f64)
 }
@@ -220,8 +223,10 @@ fn nothing_moves_where_a_gradient_is_not_finite() {
         let (p, g, v) = (p?, g?, v?);
         let segments = Segments::new(device, &[whole])?;
         let rule = Rule::Lars { trust: 0.01 };
-        let summary = optimize::step(&p, None, &g, &v, &segments, &at(device, 0.1, rule))?;
-        assert_eq!(summary.to_vec()?[1], 2.0);
+        let moved = optimize::step(&p, None, &g, &v, &segments, &at(device, 0.1, rule))?;
+        assert_eq!(moved.summary.to_vec()?[1], 2.0);
+        let found = segments.not_finite(&moved.norms.to_vec()?);
+        assert_eq!(found, [(0, 2)], "both in the tensor that begins at 0");
         assert_eq!(p.to_vec()?, noise(4, 600));
         assert_eq!(v.to_vec()?, [0.0; 600]);
         Ok(vec![p])

@@ -11,7 +11,7 @@ const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 70;
 
 /// Which room may use which: lib.rs draws the same. `cli` is above all, `lib.rs` and `main.rs` too.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("random", &[]),
     ("shape", &[]),
@@ -34,7 +34,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "error", "random", "shape", "device", "tensor", "tape", "ops", "nn",
         ],
     ),
-    ("data", &["error", "random", "shape"]),
+    ("fault", &["error", "random"]),
+    ("data", &["error", "random", "shape", "fault"]),
     ("interop", &["error", "shape"]),
     ("config", &["error", "data"]),
     ("figure", &["error"]),
@@ -50,7 +51,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "train",
         &[
             "error", "random", "shape", "device", "tensor", "tape", "ops", "nn", "methods", "data",
-            "interop", "config", "evaluate",
+            "interop", "config", "evaluate", "fault",
         ],
     ),
     (
@@ -64,7 +65,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "error", "random", "shape", "device", "tensor", "tape", "ops", "nn", "methods", "data",
-            "interop", "config", "evaluate", "train", "figure", "study",
+            "interop", "config", "evaluate", "train", "figure", "study", "fault",
         ],
     ),
 ];

@@ -1,11 +1,10 @@
 //! Versions, processor, memory, disk, driver: from what the system says of itself.
 use super::Finding;
-use crate::cli::{format::bytes, memory::Memory};
+use crate::cli::{disk::free_space, format::bytes, memory::Memory};
 use std::{
     fs,
     io::Write,
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -115,20 +114,6 @@ fn space(out: &Path) -> Finding {
         );
     }
     Finding::ok("disk", found)
-}
-
-/// By `df`, which knows quotas and mounts.
-fn free_space(path: &Path) -> Option<u64> {
-    let output = Command::new("df").arg("-Pk").arg(path).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let kilobytes: u64 = text
-        .lines()
-        .nth(1)?
-        .split_whitespace()
-        .nth(3)?
-        .parse()
-        .ok()?;
-    Some(kilobytes * 1024)
 }
 
 /// How long a small file takes to reach the disk: a checkpoint waits for it.

@@ -1,5 +1,5 @@
 //! All images as one block of uint8 on the device: only boxes are sent to it.
-use super::{Asked, Fed, check_bad, workers};
+use super::{Fed, Stretch, check_bad, workers};
 use crate::{
     Device, Result, Tensor,
     config::Config,
@@ -48,10 +48,9 @@ impl Block {
         device: &Device,
         dataset: &Arc<Dataset>,
         config: &Config,
-        start: u64,
-        asked: Asked,
+        stretch: &Stretch,
     ) -> Result<Option<Block>> {
-        let Some(held) = resident_unless(dataset, workers(config), asked)? else {
+        let Some(held) = resident_unless(dataset, workers(config), stretch.asked)? else {
             return Ok(None);
         };
         let count = held.labels.len();
@@ -63,11 +62,26 @@ impl Block {
             labels: held.labels,
             batch,
             steps_per_epoch: steps_per_epoch(count, batch)?,
-            next: start,
+            next: stretch.start,
             seed: config.schedule.seed,
             order: None,
             bad: held.bad,
         }))
+    }
+
+    /// Room for `count` images of (width, height).
+    pub fn blank(device: &Device, count: usize, (width, height): (u32, u32)) -> Result<Block> {
+        let shape = [count, height as usize, width as usize, 3];
+        Ok(Block {
+            images: Tensor::uninit(device, Element::U8, shape)?,
+            labels: Vec::new(),
+            batch: 0,
+            steps_per_epoch: 0,
+            next: 0,
+            seed: 0,
+            order: None,
+            bad: Vec::new(),
+        })
     }
 
     /// The next step's images, and the boxes of their views in `to`.

@@ -16,10 +16,20 @@ use crate::{
     tensor::Element,
 };
 use block::{Block, Boxes};
-use std::{sync::Arc, thread::available_parallelism, time::Duration};
+use std::{ops::Range, sync::Arc, thread::available_parallelism, time::Duration};
 
 /// Whether to end now, and not to wait for images any more.
 pub type Asked<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Steps whose images are fetched, counted from the run's beginning.
+pub struct Stretch<'a> {
+    pub start: u64,
+    /// The first that is not.
+    pub end: u64,
+    /// Bad images met before.
+    pub bad: u64,
+    pub asked: Asked<'a>,
+}
 
 /// Batches made ahead by the loader.
 const DEPTH: usize = 4;
@@ -41,7 +51,8 @@ enum Source {
         boxes: Vec<Boxes>,
     },
     Loader {
-        loader: Box<Loader>,
+        /// `None` where no image is read.
+        loader: Option<Box<Loader>>,
         /// Of each sight: (pieces n, s, s, 3) u8.
         pixels: Vec<Tensor>,
     },
@@ -59,24 +70,57 @@ pub struct Fed {
 }
 
 impl Feed {
-    /// From `start` to before `end`, counted in steps from the run's beginning; `bad` images were met before
-    /// `start`. `None` where `asked` said so.
+    /// Of the steps of a stretch. `None` where it was asked to end.
     pub fn start(
         device: &Device,
         dataset: &Arc<Dataset>,
         config: &Config,
-        start: u64,
-        end: u64,
-        bad: u64,
-        asked: Asked,
+        stretch: Stretch,
+    ) -> Result<Option<Feed>> {
+        Feed::new(device, dataset, config, Some(stretch))
+    }
+
+    /// Of these steps, where nobody asks it to end.
+    pub fn patient(
+        device: &Device,
+        dataset: &Arc<Dataset>,
+        config: &Config,
+        steps: Range<u64>,
+    ) -> Result<Feed> {
+        let stretch = Stretch {
+            start: steps.start,
+            end: steps.end,
+            bad: 0,
+            asked: &|| false,
+        };
+        let feed = Feed::start(device, dataset, config, stretch)?;
+        Ok(feed.expect("nobody asked to end"))
+    }
+
+    /// The memory of one, and no images: there is nothing to fetch.
+    pub fn blank(device: &Device, dataset: &Arc<Dataset>, config: &Config) -> Result<Feed> {
+        let feed = Feed::new(device, dataset, config, None)?;
+        Ok(feed.expect("nobody asked to end"))
+    }
+
+    fn new(
+        device: &Device,
+        dataset: &Arc<Dataset>,
+        config: &Config,
+        stretch: Option<Stretch>,
     ) -> Result<Option<Feed>> {
         let (batch, seed) = (config.schedule.batch, config.schedule.seed);
         let sights = build::sights(config)?;
         // The device resamples bilinearly; a bicubic crop is the loader's.
         let bilinear = config.augment.crop_filter == Filter::Bilinear;
-        let source = if bilinear && dataset.resident_size().is_some() {
+        let resident = dataset.resident_size().filter(|_| bilinear);
+        let source = if let Some(size) = resident {
             let boxes = |sight: &Sight| Boxes::new(device, batch * sight.views.pieces());
-            let Some(block) = Block::new(device, dataset, config, start, asked)? else {
+            let block = match &stretch {
+                Some(stretch) => Block::new(device, dataset, config, stretch)?,
+                None => Some(Block::blank(device, dataset.len(), size)?),
+            };
+            let Some(block) = block else {
                 return Ok(None);
             };
             Source::Block {
@@ -84,23 +128,24 @@ impl Feed {
                 boxes: sights.iter().map(boxes).collect::<Result<_>>()?,
             }
         } else {
-            let plan = Plan {
+            let plan = |stretch: Stretch| Plan {
                 batch,
                 seed,
-                start_step: start,
-                steps: end,
+                start_step: stretch.start,
+                steps: stretch.end,
                 workers: workers(config),
                 depth: DEPTH,
                 views: sights.iter().map(|sight| sight.views.clone()).collect(),
                 max_bad: config.data.max_bad as f32,
-                bad_before: bad,
+                bad_before: stretch.bad,
             };
             let pixels = |sight: &Sight| {
                 let (rows, side) = (sight.views.pieces() * batch, sight.views.size as usize);
                 Tensor::uninit(device, Element::U8, [rows, side, side, 3])
             };
+            let loader = |stretch| Loader::start(dataset.clone(), plan(stretch)).map(Box::new);
             Source::Loader {
-                loader: Box::new(Loader::start(dataset.clone(), plan)?),
+                loader: stretch.map(loader).transpose()?,
                 pixels: sights.iter().map(pixels).collect::<Result<_>>()?,
             }
         };
@@ -124,6 +169,7 @@ impl Feed {
                 block.fetch(&views.zip(boxes.iter()).collect::<Vec<_>>())?
             }
             Source::Loader { loader, pixels } => {
+                let loader = loader.as_mut().expect("a feed with images");
                 let Some(host) = loader.next_unless(&asked) else {
                     assert!(asked(), "the plan has a batch for every step");
                     return Ok(None);
@@ -142,11 +188,17 @@ impl Feed {
         Ok(Some(fed))
     }
 
+    /// As `fetch`, where nobody asks it to end.
+    pub fn fetch_patiently(&mut self) -> Result<Fed> {
+        let fed = self.fetch(&|| false)?;
+        Ok(fed.expect("nobody asked to end"))
+    }
+
     /// Bad images met so far in the run's steps; a block's are counted when it is made.
     pub fn bad(&self) -> u64 {
         match &self.source {
             Source::Block { .. } => 0,
-            Source::Loader { loader, .. } => loader.bad(),
+            Source::Loader { loader, .. } => loader.as_ref().map_or(0, |loader| loader.bad()),
         }
     }
 
@@ -205,6 +257,18 @@ impl Fed {
             wait: host.wait,
         }
     }
+}
+
+/// Bytes of host memory for batches made ahead; none where the device holds all images.
+pub fn ahead_bytes(dataset: &Dataset, config: &Config) -> Result<u64> {
+    let bilinear = config.augment.crop_filter == Filter::Bilinear;
+    if bilinear && dataset.resident_size().is_some() {
+        return Ok(0);
+    }
+    let sights = build::sights(config)?;
+    let image = |sight: &Sight| 3 * sight.views.pieces() as u64 * (sight.views.size as u64).pow(2);
+    let images = sights.iter().map(image).sum::<u64>();
+    Ok((DEPTH * config.schedule.batch) as u64 * images)
 }
 
 pub fn workers(config: &Config) -> usize {
