@@ -119,8 +119,8 @@ fn assert_predicted(config: &Config) -> [u64; 2] {
     );
     let state = checkpoints.join(format!("step-{steps:08}/state.safetensors"));
     let written = fs::metadata(state).unwrap().len();
-    let header = written.checked_sub(need.checkpoint);
-    assert!(header.is_some_and(|header| header < 100_000), "{written}");
+    let header = written.abs_diff(need.checkpoint); // names, about as many bytes as are planned for
+    assert!(header < 100_000, "{written}");
     [used.peak, used.held]
 }
 
