@@ -73,11 +73,10 @@ fn draw(number: u32, photographs: &str) -> Option<Config> {
     if method == MethodName::Simclr {
         set.push(format!("method.accumulate_exact={groups}"));
     }
-    if below(6) == 0 {
-        set.push(format!(
-            "encoder.arch={}",
-            ["resnet18", "resnet50"][below(2) as usize]
-        ));
+    if below(16) == 0 {
+        let arch = ["resnet18", "resnet50"][below(2) as usize];
+        set.push(format!("encoder.arch={arch}"));
+        set.push("encoder.width_multiplier=1".into());
     }
     if below(4) == 0 {
         set.push("encoder.stem=imagenet".into());
@@ -157,6 +156,25 @@ fn memory_predicted_is_memory_used_two_hundred_times() {
         peaks.len(),
         more.fold(1.0, f64::max)
     );
+}
+
+/// SwAV's queue is full after three steps, and then its keys meet the prototypes, too.
+#[test]
+fn a_phase_that_comes_later_is_planned_for() {
+    let with = |steps: &str| {
+        let set = [
+            "schedule.batch=8",
+            "method.queue=24",
+            "method.queue_from=0",
+            "method.freeze_steps=2",
+            "method.prototypes=30000",
+            steps,
+        ];
+        runs::config("swav-tiny", runs::SMALL, &set)
+    };
+    let [before, after] =
+        ["schedule.steps=3", "schedule.steps=5"].map(|steps| assert_predicted(&with(steps))[0]);
+    assert!(after > before + 24 * 30_000 * 4, "{after} after {before}");
 }
 
 /// With a budget that one batch just meets, that batch is found, from below and from above.
