@@ -130,7 +130,9 @@ impl Trainer {
     pub fn restore(&mut self, checkpoints: &Path) -> Result<Vec<String>> {
         let (meta, state, warnings) = checkpoint::newest(checkpoints)?;
         let hash = |hash: u64| format!("{hash:016x}");
-        let moved = self.lineage.images_moved && meta.images == self.dataset.len() as u64;
+        let earlier = self.lineage.configs.contains(&meta.config);
+        let as_many = meta.images == self.dataset.len() as u64;
+        let moved = earlier && self.lineage.images_moved && as_many;
         if meta.dataset != hash(self.fingerprint) && !moved {
             return Err(Error::Data(format!(
                 "the images are not those of this run: it had {} and now there are {}, or their names differ\n  a resumed run sees what it would have seen; put them back, or start a new run; where the same images were moved: --set data.images=... --force-change data.images",
@@ -139,7 +141,7 @@ impl Trainer {
             )));
         }
         let ours = meta.config == hash(self.config.hash());
-        if !ours && !self.lineage.configs.contains(&meta.config) {
+        if !ours && !earlier {
             return Err(Error::Config(
                 "config.toml was changed in what decides the weights\n  resume keeps them; start a new run with another --out".into(),
             ));

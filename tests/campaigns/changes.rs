@@ -90,3 +90,35 @@ fn a_forced_change_is_told_of_and_survives_a_fall_back() {
         &["config.toml was changed"],
     );
 }
+
+/// The same images in another place: their number, and the user's word for it.
+#[test]
+fn moved_images_are_the_users_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let photographs = crate::runs::photographs();
+    let [old, new, run] = ["old", "new", "run"].map(|name| folder.path().join(name));
+    fs::rename(photographs.path(), &old).unwrap();
+    let mut train = crate::selfsame();
+    train.arg("train").arg(&old).arg("--out").arg(&run);
+    let flags = "--device=cpu --batch=8 --steps=2 --workers=1 --image-size=16";
+    ends(train.args(flags.split(' ')), 0, &["Done"]);
+
+    fs::rename(&old, &new).unwrap();
+    let moved = format!("data.images=[{:?}]", new.to_str().unwrap());
+    let moved = ["--steps=4", "--set", &moved];
+    ends(
+        &mut resume(&run, &moved),
+        2,
+        &["--force-change data.images"],
+    );
+    let forced = [&moved[..], &["--force-change=data.images"]].concat();
+    ends(
+        &mut resume(&run, &forced),
+        0,
+        &["warning: [resume]: data.images", "2 done", "Done"],
+    );
+
+    fs::remove_file(new.join("7.ppm")).unwrap();
+    let words = ["it had 48 and now there are 47"];
+    ends(&mut resume(&run, &["--steps=6"]), 3, &words);
+}

@@ -3,11 +3,14 @@
 //!
 //! `cargo test --release --features emulator --test campaigns -- --ignored --nocapture --test-threads=1`
 mod changes;
+mod cost;
 mod damage;
 mod disks;
 mod kills;
 #[path = "../process/mod.rs"]
 mod process;
+#[path = "../runs/mod.rs"]
+mod runs;
 mod signals;
 
 use process::{ends, selfsame, train};
