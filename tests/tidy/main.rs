@@ -34,7 +34,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "error", "random", "shape", "device", "tensor", "tape", "ops", "nn",
         ],
     ),
-    ("data", &["error", "random", "shape"]),
+    // The device for `Mapped` alone: a mapped file needs `unsafe`.
+    ("data", &["error", "random", "shape", "device"]),
     ("interop", &["error", "shape"]),
     ("config", &["error", "data"]),
     ("figure", &["error"]),
