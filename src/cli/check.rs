@@ -4,7 +4,7 @@ mod report;
 use super::{machine_workers, progress::Progress};
 use crate::{
     Error, Result,
-    data::{BadImage, Dataset, duplicates, inspect::inspect, too_many_bad},
+    data::{BadImage, Dataset, duplicates, inspect, too_many_bad},
 };
 use clap::Args;
 use report::{Alike, Leak, Report, Sizes, summary};
@@ -73,7 +73,7 @@ fn report_of(all: &All, args: &CheckArgs) -> Result<Report> {
     let workers = machine_workers(args.workers);
     let look = |what: &str, dataset: &Arc<Dataset>| {
         let progress = Progress::new(what, dataset.len());
-        inspect(dataset, workers, |done| progress.at(done))
+        inspect::inspect(dataset, workers, |done| progress.at(done))
     };
     let own = look("check", &all.images)?;
     let (own_seen, own_bad) = (own.seen.len(), own.bad);
@@ -106,8 +106,7 @@ fn report_of(all: &All, args: &CheckArgs) -> Result<Report> {
         let group = |group: Vec<u32>| group.into_iter().map(index).collect();
         groups.into_iter().map(group).collect()
     };
-    let hashes =
-        |of: fn(&crate::data::inspect::Seen) -> u64| -> Vec<u64> { seen.iter().map(of).collect() };
+    let hashes = |of: fn(&inspect::Seen) -> u64| -> Vec<u64> { seen.iter().map(of).collect() };
     let of_bytes = indices(duplicates::equal(&hashes(|seen| seen.of_bytes)));
     let of_pixels = indices(duplicates::equal(&hashes(|seen| seen.of_pixels)));
     let looks: Vec<_> = seen.iter().map(|seen| seen.look).collect();
@@ -129,7 +128,7 @@ fn report_of(all: &All, args: &CheckArgs) -> Result<Report> {
         equal_pixels: named(&of_pixels),
         alike: Alike {
             differing_bits_at_most: duplicates::ALIKE_BITS,
-            of_bits: 128,
+            of_bits: inspect::LOOK_BITS,
             groups: named(&alike),
         },
         bad: own_bad.into_iter().chain(bad_val).collect(),

@@ -1,4 +1,5 @@
 //! The command line: one file a command, and the only place that knows flags.
+mod bench;
 mod check;
 mod device;
 mod doctor;
@@ -65,6 +66,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Images made smaller, in a few large files
     Pack(pack::PackArgs),
+    /// How fast this machine decodes and crops images
+    Bench(bench::BenchArgs),
     /// What the CUDA kernels in this build use of a GPU
     Kernels(kernels::KernelsArgs),
     /// What this machine is, and what to do about what it lacks
@@ -86,6 +89,7 @@ pub fn run() -> Result<()> {
         Command::Study(args) => study::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -1,13 +1,14 @@
 //! Images that are, or look like, one another.
 use std::collections::HashMap;
 
-use super::inspect::Look;
+use super::inspect::{LOOK_BITS, Look};
 
-/// Bits of 128 in which two looks may differ and still be of one picture.
-pub const ALIKE_BITS: u32 = 6;
+/// Bits in which two looks may differ and still be of one picture. Of 3,409 photographs of clothes
+/// 5 are this near to another; 99 of 100 stay as near to themselves at half the size or JPEG quality 60.
+pub const ALIKE_BITS: u32 = 12;
 /// One of these parts of two looks is equal wherever fewer bits than parts differ.
-const PARTS: u32 = 8;
-const _: () = assert!(ALIKE_BITS < PARTS, "or pairs would be missed");
+const PARTS: usize = LOOK_BITS as usize / 16;
+const _: () = assert!((ALIKE_BITS as usize) < PARTS, "or pairs would be missed");
 
 /// The places of equal hashes: each group ascending and of two or more, groups by their first.
 pub fn equal(hashes: &[u64]) -> Vec<Vec<u32>> {
@@ -24,7 +25,7 @@ pub fn alike(looks: &[Look]) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> = groups.0.clone();
     for part in 0..PARTS {
         // Those equal in this part come together, and of these the equal ones.
-        let bits = |place: u32| (looks[place as usize] >> (part * 128 / PARTS)) as u16;
+        let bits = |place: u32| looks[place as usize].0[part];
         order.sort_unstable_by_key(|&place| (bits(place), looks[place as usize]));
         for run in order.chunk_by(|&a, &b| bits(a) == bits(b)) {
             let mut kinds: Vec<u32> = Vec::new(); // one place for each look
@@ -38,8 +39,7 @@ pub fn alike(looks: &[Look]) -> Vec<Vec<u32>> {
             }
             for (at, &a) in kinds.iter().enumerate() {
                 for &b in &kinds[at + 1..] {
-                    let differ = looks[a as usize] ^ looks[b as usize];
-                    if differ.count_ones() <= ALIKE_BITS {
+                    if looks[a as usize].distance(&looks[b as usize]) <= ALIKE_BITS {
                         groups.join(a, b);
                     }
                 }

@@ -1,6 +1,6 @@
 //! A look at every image of a dataset: its format and size, what it holds, and what it looks like.
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::crop::{CropBox, Filter, resize_to};
 use super::ordered::{Ordered, Stop};
 use super::source::Content;
-use super::{BadImage, Dataset, Image, decode};
+use super::{BadImage, Dataset, Image, clock, decode};
 use crate::Result;
 
 /// Images looked at at once.
@@ -32,17 +32,21 @@ pub struct Seen {
     pub look: Look,
 }
 
-/// A difference hash: of the picture at 9 x 9 gray pixels, whether each is brighter than its right neighbour, and
-/// than the one below (64 bits each). Another size, compression or a little brightness changes few bits;
+/// A difference hash: of the picture at 13 x 13 gray pixels, whether each is brighter than its right neighbour, and
+/// than the one below (144 bits each). Another size, compression or a little brightness changes few bits;
 /// a mirrored or cropped picture is another.
-pub type Look = u128;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Look(pub [u16; LOOK_BITS as usize / 16]);
+
+pub const LOOK_BITS: u32 = 288;
+const LOOK_SIDE: u32 = 13;
 
 /// All good images and all bad ones, in the dataset's order.
 #[derive(Debug, Default)]
 pub struct Inspection {
     pub seen: Vec<Seen>,
     pub bad: Vec<BadImage>,
-    /// Of decoding alone, added up over the threads.
+    /// Processor time of decoding alone, over all threads.
     pub decoding: Duration,
 }
 
@@ -85,9 +89,9 @@ fn look_at(dataset: &Dataset, index: usize) -> Result<(Seen, Duration), BadImage
         Content::Encoded(file) => (decode::format_name(file), file.len(), xxh3_64(file)),
         Content::Pixels(_) => ("raw", 0, 0),
     };
-    let started = Instant::now();
+    let started = clock::of_thread();
     let image = content.decode().map_err(|why| dataset.bad(index, why))?;
-    let decoding = started.elapsed();
+    let decoding = clock::of_thread() - started;
     let size = [image.width.to_le_bytes(), image.height.to_le_bytes()].concat();
     let of_pixels = xxh3_64(&image.pixels) ^ xxh3_64(&size);
     let seen = Seen {
@@ -105,26 +109,32 @@ fn look_at(dataset: &Dataset, index: usize) -> Result<(Seen, Duration), BadImage
 
 /// See [`Look`].
 pub fn look(image: &Image) -> Look {
-    const SIDE: usize = 9;
-    /// Steps of gray below which two places count as equal: noise of compression in a flat background.
-    const FLAT: u32 = 2;
+    const SIDE: usize = LOOK_SIDE as usize;
     let mut small = [0; SIDE * SIDE * 3];
     let whole = CropBox::whole(image);
-    let side = SIDE as u32;
-    resize_to(image, whole, (side, side), Filter::Bilinear, &mut small);
+    let size = (LOOK_SIDE, LOOK_SIDE);
+    resize_to(image, whole, size, Filter::Bilinear, &mut small);
     let gray = |x: usize, y: usize| {
         let at = (y * SIDE + x) * 3;
         let [r, g, b] = [0, 1, 2].map(|c| small[at + c] as u32);
         (299 * r + 587 * g + 114 * b) / 1000
     };
-    let mut look = 0;
+    let mut look = Look([0; _]);
     for y in 0..SIDE - 1 {
         for x in 0..SIDE - 1 {
             let here = gray(x, y);
-            let right = here > gray(x + 1, y) + FLAT;
-            let below = here > gray(x, y + 1) + FLAT;
-            look = look << 2 | (right as u128) << 1 | below as u128;
+            let bits = [here > gray(x + 1, y), here > gray(x, y + 1)];
+            let at = 2 * (y * (SIDE - 1) + x);
+            look.0[at / 16] |= (bits[0] as u16 | (bits[1] as u16) << 1) << (at % 16);
         }
     }
     look
+}
+
+impl Look {
+    /// Bits that differ.
+    pub fn distance(&self, other: &Look) -> u32 {
+        let bits = self.0.iter().zip(other.0);
+        bits.map(|(a, b)| (a ^ b).count_ones()).sum()
+    }
 }

@@ -4,6 +4,7 @@
 //! it into training batches, [`resident`] into one block for the device, [`evaluation_batches`]
 //! into un-augmented batches. Everything random is a function of (seed, epoch, image): the number
 //! of threads, the order of work and a restart change nothing.
+pub mod clock;
 pub mod crop;
 mod dataset;
 pub mod decode;

@@ -28,12 +28,13 @@ fn path(folder: &Path) -> &str {
     folder.to_str().unwrap()
 }
 
-/// Two classes of synthetic pictures, larger than they are rendered.
+/// Two classes of synthetic pictures, 160 x 160.
 fn photos(folder: &Path, from: usize, count: usize) {
-    let set = open("synthetic:1000:64");
+    let set = open("synthetic:1000:32");
     for index in from..from + count {
         let image = set.decode(index).unwrap();
-        let image = image::RgbImage::from_raw(64, 64, image.pixels).unwrap();
+        let image = image::RgbImage::from_raw(32, 32, image.pixels).unwrap();
+        let image = image::imageops::resize(&image, 160, 160, image::imageops::CatmullRom);
         let class = ["a", "b"][index % 2];
         let file = folder.join(format!("{class}/{index}.png"));
         write(&file, &encoded(&image, ImageFormat::Png));
@@ -51,7 +52,7 @@ fn check_tells_what_training_would_find() {
         0,
         &[
             "200 PNG",
-            "all 64 x 64",
+            "all 160 x 160",
             "2, of 100 to 100",
             "none",
             "0 images of --val",
@@ -63,7 +64,7 @@ fn check_tells_what_training_would_find() {
     fs::copy(train.join("a/2.png"), val.join("a/leak.png")).unwrap();
     let image = image::open(train.join("b/3.png")).unwrap();
     image.save(train.join("b/again.bmp")).unwrap();
-    let smaller = image.resize(48, 48, image::imageops::Triangle);
+    let smaller = image.resize(128, 128, image::imageops::Triangle);
     smaller.save(val.join("b/small.png")).unwrap();
     write(&train.join("a/broken.jpg"), b"\xff\xd8\xff\xe0 not more");
     let words = [

@@ -2,13 +2,17 @@
 use image::imageops;
 use selfsame::data::Image;
 use selfsame::data::duplicates::{ALIKE_BITS, alike, equal};
-use selfsame::data::inspect::look;
+use selfsame::data::inspect::{LOOK_BITS, Look, look};
 use selfsame::random::{Draws, Purpose};
 
 use super::samples::open;
 
+/// As large as a photograph: a small one's every pixel is a difference.
 fn picture(index: usize) -> Image {
-    open("synthetic:200:64").decode(index).unwrap()
+    let small = open("synthetic:200:32").decode(index).unwrap();
+    changed(&small, |i| {
+        imageops::resize(&i, 256, 256, imageops::CatmullRom)
+    })
 }
 
 fn changed(image: &Image, change: impl Fn(image::RgbImage) -> image::RgbImage) -> Image {
@@ -22,7 +26,7 @@ fn changed(image: &Image, change: impl Fn(image::RgbImage) -> image::RgbImage) -
 }
 
 fn distance(a: &Image, b: &Image) -> u32 {
-    (look(a) ^ look(b)).count_ones()
+    look(a).distance(&look(b))
 }
 
 /// Another size and a little more light leave a look as it is; another picture or a mirrored one does not.
@@ -31,7 +35,9 @@ fn a_look_is_of_the_picture_not_of_the_file() {
     let mut same = 0;
     for index in 0..50 {
         let image = picture(index);
-        let size = changed(&image, |i| imageops::resize(&i, 40, 40, imageops::Triangle));
+        let size = changed(&image, |i| {
+            imageops::resize(&i, 160, 160, imageops::Triangle)
+        });
         let light = changed(&image, |i| imageops::brighten(&i, 8));
         same += usize::from(distance(&image, &size) <= ALIKE_BITS);
         same += usize::from(distance(&image, &light) <= ALIKE_BITS);
@@ -53,21 +59,21 @@ fn equal_hashes_are_grouped() {
 fn alike_finds_what_comparing_every_two_finds() {
     for seed in 0..20 {
         let mut draws = Draws::new(seed, Purpose::Split, 0, 0, 0);
-        let mut looks: Vec<u128> = Vec::new();
+        let mut looks: Vec<Look> = Vec::new();
         for _ in 0..12 {
-            let word = |draws: &mut Draws| draws.bits() as u128;
-            let centre = (0..4).fold(0, |look, _| look << 32 | word(&mut draws));
-            looks.push(centre);
+            let centre = Look([0; _]).0.map(|_: u16| draws.bits() as u16);
+            looks.push(Look(centre));
             let mut far = centre;
             for _ in 0..ALIKE_BITS + draws.below(2) {
-                far ^= 1 << draws.below(128);
+                let bit = draws.below(LOOK_BITS) as usize;
+                far[bit / 16] ^= 1 << (bit % 16);
             }
-            looks.extend([far, centre, !centre]);
+            looks.extend([far, centre, centre.map(|part| !part)].map(Look));
         }
         let mut groups: Vec<Vec<u32>> = (0..looks.len() as u32).map(|i| vec![i]).collect();
         for a in 0..looks.len() {
             for b in 0..a {
-                if (looks[a] ^ looks[b]).count_ones() <= ALIKE_BITS {
+                if looks[a].distance(&looks[b]) <= ALIKE_BITS {
                     let at = |i: usize, groups: &[Vec<u32>]| {
                         groups.iter().position(|g| g.contains(&(i as u32))).unwrap()
                     };
