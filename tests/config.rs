@@ -81,7 +81,8 @@ fn an_unknown_key_names_its_line_and_the_key_that_was_meant() {
         "error[config]: unknown key `methods` outside any section (train.toml:1)\n  did you mean [method]?"
     );
     assert!(
-        error_of("[engine]\nzzzzzzzz = 1\n").ends_with("[engine] has device, graph, on_nan, precision")
+        error_of("[engine]\nzzzzzzzz = 1\n")
+            .ends_with("[engine] has device, graph, on_nan, precision")
     );
     assert_eq!(
         assignment_error("method.tau=0.1"),

@@ -1,4 +1,6 @@
 //! The command line: one file a command, and the only place that knows flags.
+mod bench;
+mod check;
 mod device;
 mod disk;
 mod doctor;
@@ -9,6 +11,7 @@ mod flags;
 mod format;
 mod kernels;
 mod memory;
+mod pack;
 mod plan;
 mod presets;
 mod progress;
@@ -21,6 +24,7 @@ mod weights;
 
 use crate::Result;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(
@@ -32,6 +36,15 @@ use clap::{Parser, Subcommand};
     max_term_width = 100
 )]
 struct Cli {
+    /// Where the lists of large image folders are kept [default: your cache folder]; never among the images
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SELFSAME_CACHE_INDEX",
+        hide_env = true
+    )]
+    cache_index: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -54,6 +67,12 @@ enum Command {
     Study(study::StudyArgs),
     /// Weights for other programs
     Export(export::ExportArgs),
+    /// What training would find in these images: bad ones, duplicates, leaks, speed
+    Check(check::CheckArgs),
+    /// Images made smaller, in a few large files
+    Pack(pack::PackArgs),
+    /// How fast this machine decodes and crops images
+    Bench(bench::BenchArgs),
     /// What the CUDA kernels in this build use of a GPU
     Kernels(kernels::KernelsArgs),
     /// What this machine is, and what to do about what it lacks
@@ -65,6 +84,9 @@ pub fn run() -> Result<()> {
     let cli = Cli::parse();
     #[cfg(feature = "fault")]
     crate::fault::read()?;
+    if let Some(folder) = cli.cache_index {
+        crate::data::keep_indexes_in(folder);
+    }
     match cli.command {
         Command::Train(flags) => train::run(&flags),
         Command::Presets(args) => presets::run(&args),
@@ -74,7 +96,16 @@ pub fn run() -> Result<()> {
         Command::Embed(args) => embed::run(&args),
         Command::Study(args) => study::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Pack(args) => pack::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }
+}
+
+/// One a core where nothing else was said.
+fn machine_workers(said: Option<usize>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    said.unwrap_or_else(cores)
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::source::{self, Refusal, Source};
+use super::source::{self, Content, IndexCache, Refusal, Source};
 use super::{BadImage, Image};
 use crate::{Error, Result};
 
@@ -34,6 +34,11 @@ impl Dataset {
     /// `:side`, which alone depend on `seed`. Classes are merged by name and sorted.
     /// Errors where a word names nothing, nothing readable or no images, with the way out.
     pub fn open(specs: &[String], seed: u64) -> Result<Dataset> {
+        Dataset::open_by(specs, seed, &IndexCache::of_user())
+    }
+
+    /// As [`Dataset::open`]; what a folder holds may be known from `cache`.
+    pub fn open_by(specs: &[String], seed: u64, cache: &IndexCache) -> Result<Dataset> {
         if specs.is_empty() {
             return Err(Error::Data(
                 "no images named\n  name a folder, @list.txt, a .tar file or `synthetic`".into(),
@@ -41,7 +46,7 @@ impl Dataset {
         }
         let sources = specs
             .iter()
-            .map(|spec| source::open(spec, seed))
+            .map(|spec| source::open(spec, seed, cache))
             .collect::<Result<Vec<_>>>()?;
         Dataset::concatenate(sources)
     }
@@ -119,22 +124,32 @@ impl Dataset {
     }
 
     pub fn decode(&self, index: usize) -> Result<Image, BadImage> {
+        self.content(index)?
+            .decode()
+            .map_err(|refusal| self.bad(index, refusal))
+    }
+
+    pub(super) fn content(&self, index: usize) -> Result<Content<'_>, BadImage> {
         let (part, place) = self.find(index);
-        let decoded = part.source.decode(place);
+        let content = part.source.content(place);
         #[cfg(feature = "fault")]
-        let decoded = decoded.and_then(|image| match crate::fault::bad_image(index) {
+        let content = content.and_then(|content| match crate::fault::bad_image(index) {
             true => Err(Refusal {
                 bytes: 0,
                 why: "a fault was planted".into(),
             }),
-            false => Ok(image),
+            false => Ok(content),
         });
-        decoded.map_err(|Refusal { bytes, why }| BadImage {
+        content.map_err(|refusal| self.bad(index, refusal))
+    }
+
+    pub(super) fn bad(&self, index: usize, Refusal { bytes, why }: Refusal) -> BadImage {
+        BadImage {
             index: index as u32,
-            name: part.source.name(place),
+            name: self.name(index),
             bytes,
             why,
-        })
+        }
     }
 
     /// (width, height) where all images seem to be of that size: of each source the first and some
@@ -144,7 +159,8 @@ impl Dataset {
         for part in self.sources.iter() {
             let step = part.source.len().div_ceil(PROBES);
             for index in (0..part.source.len()).step_by(step) {
-                let Ok(size) = part.source.dimensions(index) else {
+                let content = part.source.content(index);
+                let Ok(size) = content.and_then(|content| content.dimensions()) else {
                     continue; // a bad image says nothing about the others
                 };
                 if *common.get_or_insert(size) != size {

@@ -4,15 +4,15 @@
 //! converted, gray and palette expanded, alpha dropped without compositing, the first frame of an
 //! animation. Sizes are checked before pixels are allocated, and a decoder's panic is a reason like
 //! any other.
+mod jpeg;
+#[cfg(feature = "turbo")]
+mod turbo;
+
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::Image;
 
@@ -20,13 +20,11 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 pub const MAX_SIDE: u32 = 16_384;
 pub const MIN_SIDE: u32 = 8;
 pub const MAX_PIXELS: u64 = 100_000_000;
-/// A progressive JPEG of many scans is a cheap way to burn an hour.
-const MAX_SCANS: usize = 100;
 
 /// The image in `bytes`; the reason why not, in words, otherwise.
 pub fn decode(bytes: &[u8]) -> Result<Image, String> {
     guarded(|| match format_of(bytes)? {
-        ImageFormat::Jpeg => decode_jpeg(bytes),
+        ImageFormat::Jpeg => jpeg::decode(bytes),
         format => decode_other(bytes, format),
     })
 }
@@ -36,8 +34,8 @@ pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
     guarded(|| {
         let ((width, height), orientation) = match format_of(bytes)? {
             ImageFormat::Jpeg => {
-                let mut decoder = jpeg_decoder(bytes)?;
-                (jpeg_size(&mut decoder)?, jpeg_orientation(&decoder))
+                let mut decoder = jpeg::decoder(bytes)?;
+                (jpeg::size(&mut decoder)?, jpeg::orientation(&decoder))
             }
             format => {
                 let mut decoder = other_decoder(bytes, format)?;
@@ -50,6 +48,20 @@ pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
             (width, height)
         })
     })
+}
+
+/// `JPEG`, `PNG`, ...
+pub fn format_name(bytes: &[u8]) -> &'static str {
+    match format_of(bytes) {
+        Ok(ImageFormat::Jpeg) => "JPEG",
+        Ok(ImageFormat::Png) => "PNG",
+        Ok(ImageFormat::WebP) => "WebP",
+        Ok(ImageFormat::Bmp) => "BMP",
+        Ok(ImageFormat::Gif) => "GIF",
+        Ok(ImageFormat::Tiff) => "TIFF",
+        Ok(ImageFormat::Pnm) => "PNM",
+        _ => "unknown",
+    }
 }
 
 fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
@@ -89,52 +101,6 @@ fn check_size(width: u32, height: u32) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<Image, String> {
-    let mut decoder = jpeg_decoder(bytes)?;
-    let (width, height) = jpeg_size(&mut decoder)?;
-    let pixels = decoder.decode().map_err(|e| format!("JPEG: {e}"))?;
-    if pixels.len() != width as usize * height as usize * 3 {
-        return Err("JPEG: not three channels".into());
-    }
-    let orientation = jpeg_orientation(&decoder);
-    if orientation == Orientation::NoTransforms {
-        return Ok(Image {
-            width,
-            height,
-            pixels,
-        });
-    }
-    let image = RgbImage::from_raw(width, height, pixels).expect("the length was checked");
-    Ok(upright(DynamicImage::ImageRgb8(image), orientation))
-}
-
-/// Strict: of truncated files it lets 0.02 % through, the lenient mode 94 %.
-fn jpeg_decoder(bytes: &[u8]) -> Result<JpegDecoder<ZCursor<&[u8]>>, String> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE as usize)
-        .set_max_height(MAX_SIDE as usize)
-        .jpeg_set_max_scans(MAX_SCANS)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| format!("JPEG: {e}"))?;
-    Ok(decoder)
-}
-
-fn jpeg_size(decoder: &mut JpegDecoder<ZCursor<&[u8]>>) -> Result<(u32, u32), String> {
-    let info = decoder.info().ok_or("JPEG: no header")?;
-    let (width, height) = (info.width as u32, info.height as u32);
-    check_size(width, height)?;
-    Ok((width, height))
-}
-
-fn jpeg_orientation(decoder: &JpegDecoder<ZCursor<&[u8]>>) -> Orientation {
-    decoder
-        .exif()
-        .and_then(|exif| Orientation::from_exif_chunk(exif))
-        .unwrap_or(Orientation::NoTransforms)
 }
 
 fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Image, String> {

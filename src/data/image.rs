@@ -1,5 +1,7 @@
 //! A decoded image, and one that could not be decoded.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
 /// RGB, 8 bits a channel, rows from the top: `pixels` is (height, width, 3).
@@ -11,7 +13,7 @@ pub struct Image {
 }
 
 /// An image that gives no pixels, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{name} ({bytes} bytes): {why}")]
 pub struct BadImage {
     /// Its place in the dataset.
@@ -20,6 +22,18 @@ pub struct BadImage {
     /// The size of its file or record; 0 if that could not be read.
     pub bytes: u64,
     pub why: String,
+}
+
+/// The error that training ends with where these are the `bad` ones of all `images`.
+pub fn too_many_bad(images: usize, bad: &[BadImage], max_bad: f32) -> Result<()> {
+    if images == bad.len()
+        && let Some(example) = bad.first()
+    {
+        return Err(Error::Data(format!(
+            "all {images} images are bad, e.g. {example}"
+        )));
+    }
+    Tally::new(images, max_bad).add(images - bad.len(), bad)
 }
 
 /// Bad images are left out, but not without limit: a wrong folder or a failing disk must be

@@ -1,6 +1,7 @@
 //! Training batches: decoded once, every view cut from the same pixels, in an order and with crops
 //! that are functions of (seed, step) alone. A run that starts at step k sees what an unbroken run
 //! sees.
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use rayon::prelude::*;
 
 use super::image::Tally;
 use super::ordered::{Ordered, Stop};
-use super::{BadImage, Dataset, Image, Views, sampler};
+use super::sampler::{self, Share};
+use super::{BadImage, Dataset, Image, Views};
 use crate::{Error, Result};
 
 /// Bad images in a row after which a place in a batch is given up.
@@ -59,6 +61,12 @@ pub struct Loader {
 impl Loader {
     /// Errors where the dataset holds no whole batch.
     pub fn start(dataset: Arc<Dataset>, plan: Plan) -> Result<Loader> {
+        Loader::start_share(dataset, plan, Share::ALL)
+    }
+
+    /// Makes this process's part of each of the plan's batches.
+    /// Errors where the dataset holds no whole batch, or a batch no equal shares.
+    pub fn start_share(dataset: Arc<Dataset>, plan: Plan, share: Share) -> Result<Loader> {
         let steps = plan.start_step..plan.steps.max(plan.start_step);
         let (workers, depth) = (plan.workers, plan.depth);
         let mut tally = Tally::new(dataset.len(), plan.max_bad);
@@ -67,6 +75,7 @@ impl Loader {
         let maker = Maker {
             steps_per_epoch: sampler::steps_per_epoch(dataset.len(), plan.batch)?,
             orders: Mutex::default(),
+            places: share.places(plan.batch)?,
             dataset,
             plan,
         };
@@ -114,6 +123,8 @@ impl Iterator for Loader {
 struct Maker {
     dataset: Arc<Dataset>,
     plan: Plan,
+    /// This process's in each batch.
+    places: Range<usize>,
     steps_per_epoch: u64,
     /// The latest epochs' permutations.
     orders: Mutex<Vec<(u32, Arc<Vec<u32>>)>>,
@@ -130,7 +141,7 @@ impl Maker {
     fn make(&self, step: u64, stop: &Stop) -> Result<HostBatch> {
         let epoch = (step / self.steps_per_epoch) as u32;
         let order = self.order(epoch);
-        let first = (step % self.steps_per_epoch) as usize * self.plan.batch;
+        let first = (step % self.steps_per_epoch) as usize * self.plan.batch + self.places.start;
         let mut views: Vec<Vec<u8>> = self.plan.views.iter().map(|v| self.room(v)).collect();
         let filled = self
             .places(&mut views)
@@ -167,12 +178,12 @@ impl Maker {
     }
 
     fn room(&self, views: &Views) -> Vec<u8> {
-        vec![0; self.plan.batch * views.pieces() * bytes(views)]
+        vec![0; self.places.len() * views.pieces() * bytes(views)]
     }
 
     /// For each place in the batch, its pieces of each of the views.
     fn places<'a>(&self, views: &'a mut [Vec<u8>]) -> Vec<Vec<&'a mut [u8]>> {
-        let batch = self.plan.batch;
+        let batch = self.places.len();
         let mut places: Vec<Vec<&mut [u8]>> = Vec::new();
         places.resize_with(batch, Vec::new);
         for (views, pixels) in self.plan.views.iter().zip(views) {

@@ -1,4 +1,6 @@
 //! Which image stands where: an epoch's order is a function of (seed, epoch) alone.
+use std::ops::Range;
+
 use crate::random::{Draws, Purpose};
 use crate::{Error, Result};
 
@@ -12,6 +14,34 @@ pub fn permutation(seed: u64, epoch: u32, len: usize) -> Vec<u32> {
         order.swap(last as usize, other as usize);
     }
     order
+}
+
+/// Which part of every batch one of several processes makes: places `rank * batch / world` and on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub rank: usize,
+    pub world: usize,
+}
+
+impl Share {
+    pub const ALL: Share = Share { rank: 0, world: 1 };
+
+    /// Its places in a batch of `batch`. Ranks' places one after the other are the batch, so what is seen is a
+    /// function of (seed, epoch) alone, whatever the world.
+    /// Errors where the batch cannot be dealt evenly.
+    pub fn places(self, batch: usize) -> Result<Range<usize>> {
+        let Share { rank, world } = self;
+        assert!(rank < world, "rank {rank} of {world}");
+        if !batch.is_multiple_of(world) {
+            return Err(Error::Data(format!(
+                "a batch of {batch} cannot be dealt to {world} processes evenly; \
+                 use --batch {}",
+                batch.next_multiple_of(world)
+            )));
+        }
+        let share = batch / world;
+        Ok(rank * share..(rank + 1) * share)
+    }
 }
 
 /// Whole batches only: the rest of an epoch's order is left out (another rest each epoch).

@@ -48,6 +48,28 @@ fn jpegs_of_every_kind() {
     assert_upright(&fixture("lossy.webp"), 12);
 }
 
+/// What its decoder would get wrong without a word is refused; the same image in one scan is not.
+#[test]
+fn a_baseline_jpeg_in_several_scans_is_refused() {
+    use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+    let jpeg = |several, sampling| {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 95);
+        encoder.set_optimized_huffman_tables(several);
+        encoder.set_sampling_factor(sampling);
+        let image = quarters();
+        encoder
+            .encode(image.as_raw(), 24, 16, ColorType::Rgb)
+            .unwrap();
+        bytes
+    };
+    for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2] {
+        assert_upright(&jpeg(false, sampling), 12);
+        let why = decode(&jpeg(true, sampling)).unwrap_err();
+        assert!(why.contains("a scan a colour"), "{why}");
+    }
+}
+
 /// Orientation 6: the camera lay on its side; the left column becomes the top row.
 #[test]
 fn exif_orientation_is_applied() {

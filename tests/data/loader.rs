@@ -111,6 +111,39 @@ fn an_epoch_shows_each_image_at_most_once() {
     assert!(batch.views[0][..432] != batch.views[0][432..864]);
 }
 
+/// Two or four processes see together, batch by batch, what one sees: the same images in the same places, cut
+/// alike, bad ones replaced alike.
+#[test]
+fn ranks_share_one_stream() {
+    let root = tempfile::tempdir().unwrap();
+    write_numbered(root.path(), 40, 16, &[7, 30]);
+    let dataset = Arc::new(open(root.path()));
+    let plan = Plan {
+        max_bad: 0.2,
+        ..plan()
+    };
+    let one = batches(&dataset, plan.clone());
+    for world in [2, 4] {
+        let ranks: Vec<Vec<HostBatch>> = (0..world)
+            .map(|rank| {
+                let share = sampler::Share { rank, world };
+                let loader = Loader::start_share(dataset.clone(), plan.clone(), share).unwrap();
+                loader.map(Result::unwrap).collect()
+            })
+            .collect();
+        for (step, whole) in one.iter().enumerate() {
+            let shares: Vec<&HostBatch> = ranks.iter().map(|rank| &rank[step]).collect();
+            let ids: Vec<u32> = shares.iter().flat_map(|share| share.ids.clone()).collect();
+            assert_eq!(ids, whole.ids, "step {step} of {world} ranks");
+            let pixels = shares.iter().flat_map(|share| share.views[0].clone());
+            assert!(whole.views[0] == pixels.collect::<Vec<u8>>());
+        }
+    }
+    let share = sampler::Share { rank: 0, world: 3 };
+    let text = Loader::start_share(dataset, plan, share).err().unwrap();
+    assert!(text.to_string().contains("use --batch 9"), "{text}");
+}
+
 #[test]
 fn a_batch_larger_than_the_set_is_refused() {
     let started = Loader::start(synthetic(5), plan());

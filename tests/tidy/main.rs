@@ -35,7 +35,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("fault", &["error", "random"]),
-    ("data", &["error", "random", "shape", "fault"]),
+    // The device for `Mapped` alone: a mapped file needs `unsafe`.
+    ("data", &["error", "random", "shape", "fault", "device"]),
     ("interop", &["error", "shape"]),
     ("config", &["error", "data"]),
     ("figure", &["error"]),

@@ -6,8 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::names::{Labels, Names};
-use super::{Refusal, SUFFIXES, Source, has_suffix, is_hidden, read};
-use crate::data::{Image, decode};
+use super::{Content, Refusal, SUFFIXES, Source, has_suffix, is_hidden, read};
 use crate::{Error, Result};
 
 pub(super) struct Archive {
@@ -132,13 +131,6 @@ fn own_folder(name: &[u8]) -> Option<&[u8]> {
     Some(folder).filter(|folder| !folder.is_empty())
 }
 
-impl Archive {
-    fn bytes(&self, index: usize) -> Result<Vec<u8>, Refusal> {
-        let (offset, length) = self.ranges[index];
-        read::range(&self.file, offset, length)
-    }
-}
-
 impl Source for Archive {
     fn len(&self) -> usize {
         self.ranges.len()
@@ -157,11 +149,9 @@ impl Source for Archive {
         self.names.classes()
     }
 
-    fn decode(&self, index: usize) -> Result<Image, Refusal> {
-        read::parsed(&self.bytes(index)?, decode::decode)
-    }
-
-    fn dimensions(&self, index: usize) -> Result<(u32, u32), Refusal> {
-        read::parsed(&self.bytes(index)?, decode::dimensions)
+    fn content(&self, index: usize) -> Result<Content<'_>, Refusal> {
+        let (offset, length) = self.ranges[index];
+        let bytes = read::range(&self.file, offset, length)?;
+        Ok(Content::Encoded(bytes.into()))
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{Refusal, Source, read};
+use super::{Content, Refusal, Source, read};
 use crate::data::Image;
 use crate::{Error, Result};
 
@@ -147,19 +147,15 @@ impl Source for Cifar {
         &self.classes
     }
 
-    fn decode(&self, index: usize) -> Result<Image, Refusal> {
+    fn content(&self, index: usize) -> Result<Content<'_>, Refusal> {
         let (file, record) = self.places[index];
         let offset = record as u64 * self.record_bytes() + self.label_bytes as u64;
         let planes = read::range(&self.files[file as usize].1, offset, 3 * PLANE as u64)?;
         let pixel = |at: usize| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]];
-        Ok(Image {
+        Ok(Content::Pixels(Image {
             width: SIDE as u32,
             height: SIDE as u32,
             pixels: (0..PLANE).flat_map(pixel).collect(),
-        })
-    }
-
-    fn dimensions(&self, _: usize) -> Result<(u32, u32), Refusal> {
-        Ok((SIDE as u32, SIDE as u32))
+        }))
     }
 }

@@ -3,32 +3,28 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::index::{Folder, IndexCache};
 use super::list::Files;
 use super::names::{Labels, Names};
 use super::{SUFFIXES, has_suffix, is_hidden};
 use crate::{Error, Result};
 
 /// The images under `root`, sorted by the bytes of their relative paths. A link is followed only
-/// where it is `root` itself, so a walk ends; hidden files are left out.
-pub(super) fn open(root: &Path) -> Result<Files> {
-    let mut names = Vec::new();
-    let mut others = Others::default();
-    let walk = WalkDir::new(root).into_iter();
-    for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(e.file_name().as_bytes())) {
-        let entry = entry.map_err(|why| unreadable(root, &why))?;
-        if entry.file_type().is_file() && has_suffix(entry.path(), &SUFFIXES) {
-            names.push(relative(root, &entry));
-        } else {
-            others.count(&entry);
+/// where it is `root` itself, so a walk ends; hidden files are left out. `cache` may know them.
+pub(super) fn open(root: &Path, cache: &IndexCache) -> Result<Files> {
+    let names = match cache.get(root) {
+        Some(names) => names,
+        None => {
+            let began = SystemTime::now();
+            let (names, folders) = walk(root)?;
+            cache.put(root, &names, &folders, began);
+            names
         }
-    }
-    if names.is_empty() {
-        return Err(others.nothing_found(root));
-    }
-    names.sort_unstable();
+    };
     let in_folders = names.iter().all(|name| first_folder(name).is_some());
     let labels = names
         .iter()
@@ -36,14 +32,37 @@ pub(super) fn open(root: &Path) -> Result<Files> {
     let labels = Labels::new(labels);
     Ok(Files {
         root: root.to_owned(),
-        names: Names::new(names, labels),
+        names: names.labelled(labels),
     })
 }
 
-fn relative(root: &Path, entry: &DirEntry) -> Vec<u8> {
+/// The images, sorted, and every folder they could have been in.
+fn walk(root: &Path) -> Result<(Names, Vec<Folder>)> {
+    let (mut text, mut ends, mut folders) = (Vec::new(), Vec::new(), Vec::new());
+    let mut others = Others::default();
+    let walk = WalkDir::new(root).into_iter();
+    for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(e.file_name().as_bytes())) {
+        let entry = entry.map_err(|why| unreadable(root, &why))?;
+        if entry.file_type().is_dir() || entry.depth() == 0 {
+            folders.extend(Folder::now(root, relative(root, &entry)));
+        } else if entry.file_type().is_file() && has_suffix(entry.path(), &SUFFIXES) {
+            text.extend_from_slice(relative(root, &entry));
+            ends.push(text.len() as u64);
+        } else {
+            others.count(&entry);
+        }
+    }
+    if ends.is_empty() {
+        return Err(others.nothing_found(root));
+    }
+    Ok((Names::sorted(&text, &ends), folders))
+}
+
+fn relative<'a>(root: &Path, entry: &'a DirEntry) -> &'a [u8] {
     let path = entry.path().strip_prefix(root);
-    let path = path.expect("a walk stays under its root");
-    path.as_os_str().as_bytes().to_vec()
+    path.expect("a walk stays under its root")
+        .as_os_str()
+        .as_bytes()
 }
 
 fn first_folder(name: &[u8]) -> Option<&[u8]> {

@@ -4,8 +4,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::names::{Labels, Names};
-use super::{Refusal, Source, read};
-use crate::data::{Image, decode};
+use super::{Content, Refusal, Source, read};
 use crate::{Error, Result};
 
 /// Names under `root`; an absolute name stands for itself.
@@ -103,11 +102,7 @@ impl Source for Files {
         self.names.classes()
     }
 
-    fn decode(&self, index: usize) -> Result<Image, Refusal> {
-        read::parsed(&read::file(&self.path(index))?, decode::decode)
-    }
-
-    fn dimensions(&self, index: usize) -> Result<(u32, u32), Refusal> {
-        read::parsed(&read::file(&self.path(index))?, decode::dimensions)
+    fn content(&self, index: usize) -> Result<Content<'_>, Refusal> {
+        read::file(&self.path(index)).map(|bytes| Content::Encoded(bytes.into()))
     }
 }

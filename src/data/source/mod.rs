@@ -2,15 +2,19 @@
 mod archive;
 mod cifar;
 mod folder;
+mod index;
 mod list;
 mod names;
 mod read;
 pub(super) mod synthetic;
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use super::Image;
+use super::{Image, decode, shard};
 use crate::{Error, Result};
+pub use index::{IndexCache, keep_indexes_in};
+pub(super) use names::{Labels, Names};
 
 /// Suffixes a walk takes; what a file really is, its first bytes say.
 const SUFFIXES: [&str; 9] = [
@@ -25,9 +29,39 @@ pub(super) trait Source: Send + Sync {
     /// Index into [`Source::classes`].
     fn label(&self, index: usize) -> Option<u32>;
     fn classes(&self) -> &[String];
-    fn decode(&self, index: usize) -> Result<Image, Refusal>;
+    fn content(&self, index: usize) -> Result<Content<'_>, Refusal>;
+}
+
+/// What a source holds of an image.
+pub(super) enum Content<'a> {
+    /// A file's bytes.
+    Encoded(Cow<'a, [u8]>),
+    Pixels(Image),
+}
+
+impl Content<'_> {
+    pub fn decode(self) -> Result<Image, Refusal> {
+        match self {
+            Content::Encoded(bytes) => parsed(&bytes, decode::decode),
+            Content::Pixels(image) => Ok(image),
+        }
+    }
+
     /// (width, height), from the header where there is one.
-    fn dimensions(&self, index: usize) -> Result<(u32, u32), Refusal>;
+    pub fn dimensions(&self) -> Result<(u32, u32), Refusal> {
+        match self {
+            Content::Encoded(bytes) => parsed(bytes, decode::dimensions),
+            Content::Pixels(image) => Ok((image.width, image.height)),
+        }
+    }
+}
+
+/// Runs a decoder on `bytes`; a refusal knows their number.
+fn parsed<T>(bytes: &[u8], parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, Refusal> {
+    parse(bytes).map_err(|why| Refusal {
+        bytes: bytes.len() as u64,
+        why,
+    })
 }
 
 /// Why an image gives no pixels, and the bytes it takes on the disk.
@@ -38,7 +72,7 @@ pub(super) struct Refusal {
 }
 
 /// The images behind one word of the command line.
-pub(super) fn open(spec: &str, seed: u64) -> Result<Box<dyn Source>> {
+pub(super) fn open(spec: &str, seed: u64, cache: &IndexCache) -> Result<Box<dyn Source>> {
     if let Some(list) = spec.strip_prefix('@') {
         return Ok(Box::new(list::open(Path::new(list))?));
     }
@@ -47,7 +81,7 @@ pub(super) fn open(spec: &str, seed: u64) -> Result<Box<dyn Source>> {
     }
     let path = Path::new(spec);
     match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => open_folder(path),
+        Ok(found) if found.is_dir() => open_folder(path, cache),
         Ok(_) => open_file(path),
         Err(why) => match archive::split(spec) {
             Some((archive, prefix)) => Ok(Box::new(archive::open(archive, prefix)?)),
@@ -59,9 +93,18 @@ pub(super) fn open(spec: &str, seed: u64) -> Result<Box<dyn Source>> {
     }
 }
 
-fn open_folder(path: &Path) -> Result<Box<dyn Source>> {
+fn open_folder(path: &Path, cache: &IndexCache) -> Result<Box<dyn Source>> {
+    if path.join(shard::INDEX).exists() {
+        return Ok(Box::new(shard::open(path)?));
+    }
+    if path.join(shard::UNFINISHED).exists() {
+        return Err(Error::Data(format!(
+            "{} holds shards that are not finished\n  the same `selfsame pack` goes on with them",
+            path.display()
+        )));
+    }
     Ok(match cifar::files_in(path)? {
-        files if files.is_empty() => Box::new(folder::open(path)?),
+        files if files.is_empty() => Box::new(folder::open(path, cache)?),
         files => Box::new(cifar::open(&files)?),
     })
 }
@@ -69,6 +112,13 @@ fn open_folder(path: &Path) -> Result<Box<dyn Source>> {
 fn open_file(path: &Path) -> Result<Box<dyn Source>> {
     if has_suffix(path, &["bin"]) {
         return Ok(Box::new(cifar::open(&[path.to_owned()])?));
+    }
+    if has_suffix(path, &[shard::SUFFIX]) {
+        return Err(Error::Data(format!(
+            "{} is one shard of several\n  name the folder that holds them and {}",
+            path.display(),
+            shard::INDEX
+        )));
     }
     if archive::is_tar(path)? {
         return Ok(Box::new(archive::open(path, "")?));

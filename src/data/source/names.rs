@@ -1,18 +1,19 @@
 //! A million names in two allocations: one text and where each name ends in it.
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 /// Byte strings (a path need not be UTF-8), each with a label.
 #[derive(Default)]
-pub(super) struct Names {
-    text: Vec<u8>,
-    ends: Vec<u64>,
-    labels: Labels,
+pub(in crate::data) struct Names {
+    pub text: Vec<u8>,
+    pub ends: Vec<u64>,
+    pub labels: Labels,
 }
 
 /// Class names sorted by their bytes, and a class for each item or [`Labels::NONE`].
 #[derive(Default)]
-pub(super) struct Labels {
+pub(in crate::data) struct Labels {
     pub classes: Vec<String>,
     pub of: Vec<u32>,
 }
@@ -29,6 +30,35 @@ impl Names {
         }
         assert_eq!(names.len(), names.labels.of.len(), "a label for every name");
         names
+    }
+
+    /// Of names that stand one after the other in `text` and end at `ends`: sorted by their bytes, unlabelled.
+    pub fn sorted(text: &[u8], ends: &[u64]) -> Names {
+        let start = |at: usize| if at == 0 { 0 } else { ends[at - 1] as usize };
+        let name = |at: u32| &text[start(at as usize)..ends[at as usize] as usize];
+        let mut order: Vec<u32> = (0..ends.len() as u32).collect();
+        order.sort_unstable_by_key(|&at| name(at));
+        let mut sorted = Vec::with_capacity(text.len());
+        let mut sorted_ends = Vec::with_capacity(ends.len());
+        for at in order {
+            sorted.extend_from_slice(name(at));
+            sorted_ends.push(sorted.len() as u64);
+        }
+        Names {
+            text: sorted,
+            ends: sorted_ends,
+            labels: Labels::default(),
+        }
+    }
+
+    /// The same names, labelled.
+    pub fn labelled(self, labels: Labels) -> Names {
+        assert_eq!(self.len(), labels.of.len(), "a label for every name");
+        Names { labels, ..self }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        (0..self.len()).map(|index| self.get(index).as_bytes())
     }
 
     pub fn len(&self) -> usize {
@@ -54,9 +84,8 @@ impl Labels {
 
     /// From one optional class name an item.
     pub fn new<'a>(names: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> Labels {
-        let mut classes: Vec<&[u8]> = names.clone().flatten().collect();
-        classes.sort_unstable();
-        classes.dedup();
+        let classes: BTreeSet<&[u8]> = names.clone().flatten().collect();
+        let classes: Vec<&[u8]> = classes.into_iter().collect();
         let of = names.map(|name| match name {
             Some(name) => classes.binary_search(&name).expect("it was collected") as u32,
             None => Labels::NONE,

@@ -36,17 +36,6 @@ pub(super) fn range(file: &File, offset: u64, length: u64) -> Result<Vec<u8>, Re
     Ok(bytes)
 }
 
-/// Runs a decoder on `bytes`; a refusal knows their number.
-pub(super) fn parsed<T>(
-    bytes: &[u8],
-    parse: impl FnOnce(&[u8]) -> Result<T, String>,
-) -> Result<T, Refusal> {
-    parse(bytes).map_err(|why| Refusal {
-        bytes: bytes.len() as u64,
-        why,
-    })
-}
-
 fn check_length(bytes: u64) -> Result<(), Refusal> {
     if bytes > MAX_FILE_BYTES {
         let why = format!("over the limit of {MAX_FILE_BYTES} bytes");

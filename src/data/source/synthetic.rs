@@ -8,7 +8,7 @@
 mod scene;
 mod shape;
 
-use super::{Refusal, Source};
+use super::{Content, Refusal, Source};
 use crate::data::Image;
 use crate::random::{Draws, Purpose};
 use crate::{Error, Result};
@@ -82,18 +82,14 @@ impl Source for Synthetic {
         &self.classes
     }
 
-    fn decode(&self, index: usize) -> Result<Image, Refusal> {
+    fn content(&self, index: usize) -> Result<Content<'_>, Refusal> {
         let class = index % self.classes.len();
         let purpose = Purpose::Synthetic;
         let mut draws = Draws::new(self.seed, purpose, self.split as u32, index as u32, 0);
-        Ok(Image {
+        Ok(Content::Pixels(Image {
             width: self.side,
             height: self.side,
             pixels: Scene::draw(&mut draws, class).render(&mut draws, self.side),
-        })
-    }
-
-    fn dimensions(&self, _: usize) -> Result<(u32, u32), Refusal> {
-        Ok((self.side, self.side))
+        }))
     }
 }
