@@ -112,6 +112,16 @@ fn a_wrong_value_names_its_line_and_what_there_is() {
     assert!(error.contains("has no `=`"), "{error}");
 }
 
+/// Found only when the layers are put together, by which time no file could be named.
+#[test]
+fn a_list_that_is_too_long_is_an_error_of_its_file() {
+    let text = error_of("[augment]\nblur_sigma = [0.1, 2.0, 3.0]\n");
+    assert!(
+        text.contains("train.toml") && text.contains("blur_sigma"),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_value_out_of_range_names_its_key() {
     assert_eq!(

@@ -62,6 +62,12 @@ impl Layers {
             let (place, line) = place(&e);
             return Err(explain(&e, &table, &place, line));
         }
+        // A list that is too long is found only here.
+        if let Err(e) = Config::deserialize(table.clone()) {
+            let key = e.to_string();
+            let key = key.lines().last().unwrap_or_default().trim();
+            return Err(explain(&e, &table, &format!("({origin})"), key));
+        }
         merge(&mut self.0, table);
         Ok(())
     }

@@ -64,8 +64,10 @@ fn alike_finds_what_comparing_every_two_finds() {
             let centre = Look([0; _]).0.map(|_: u16| draws.bits() as u16);
             looks.push(Look(centre));
             let mut far = centre;
-            for _ in 0..ALIKE_BITS + draws.below(2) {
-                let bit = draws.below(LOOK_BITS) as usize;
+            // Each of another part of 16 bits: as few equal parts as there can be.
+            let first = draws.below(LOOK_BITS);
+            for number in 0..ALIKE_BITS + draws.below(2) {
+                let bit = ((first + 16 * number) % LOOK_BITS) as usize;
                 far[bit / 16] ^= 1 << (bit % 16);
             }
             looks.extend([far, centre, centre.map(|part| !part)].map(Look));

@@ -24,6 +24,20 @@ fn header(name: &[u8], kind: EntryType, size: u64) -> Header {
     header
 }
 
+/// An entry of a hole of 512 bytes.
+fn sparse() -> Header {
+    let mut sparse = Header::new_gnu();
+    sparse.set_path("sparse.jpg").unwrap();
+    sparse.set_entry_type(EntryType::GNUSparse);
+    sparse.set_size(0);
+    let gnu = sparse.as_gnu_mut().unwrap();
+    gnu.realsize[..11].copy_from_slice(b"00000001000");
+    gnu.sparse[0].offset[..11].copy_from_slice(b"00000001000");
+    gnu.sparse[0].numbytes[..11].copy_from_slice(b"00000000000");
+    sparse.set_cksum();
+    sparse
+}
+
 fn everything_below(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -68,16 +82,7 @@ fn hostile_entries_reach_nothing() {
         tar.append(&header(b"other.jpg", kind, 0), &b""[..])
             .unwrap();
     }
-    let mut sparse = Header::new_gnu();
-    sparse.set_path("sparse.jpg").unwrap();
-    sparse.set_entry_type(EntryType::GNUSparse);
-    sparse.set_size(0);
-    let gnu = sparse.as_gnu_mut().unwrap(); // a hole of 512 bytes, then none
-    gnu.realsize[..11].copy_from_slice(b"00000001000");
-    gnu.sparse[0].offset[..11].copy_from_slice(b"00000001000");
-    gnu.sparse[0].numbytes[..11].copy_from_slice(b"00000000000");
-    sparse.set_cksum();
-    tar.append(&sparse, &b""[..]).unwrap();
+    tar.append(&sparse(), &b""[..]).unwrap();
     // Twice the same name: the later counts, as when extracting.
     tar.append(&header(b"twice.jpg", file, 5), &b"wrong"[..])
         .unwrap();
