@@ -61,44 +61,14 @@ fn hostile_entries_reach_nothing() {
     let secret = root.path().join("secret.jpg");
     fs::write(&secret, &other).unwrap();
 
-    let mut tar = Builder::new(Vec::new());
-    let file = EntryType::Regular;
-    for name in [
-        &b"../up.jpg"[..],
-        b"/absolute.jpg",
-        b"a/../../b.jpg",
-        b"a/\xff\x01.jpg",
-    ] {
-        let header = header(name, file, image.len() as u64);
-        tar.append(&header, &image[..]).unwrap();
-    }
-    for kind in [EntryType::Symlink, EntryType::Link] {
-        let mut link = header(b"link.jpg", kind, 0);
-        link.as_old_mut().linkname[..13].copy_from_slice(b"../secret.jpg");
-        link.set_cksum();
-        tar.append(&link, &b""[..]).unwrap();
-    }
-    for kind in [EntryType::Char, EntryType::Fifo, EntryType::Directory] {
-        tar.append(&header(b"other.jpg", kind, 0), &b""[..])
-            .unwrap();
-    }
-    tar.append(&sparse(), &b""[..]).unwrap();
-    // Twice the same name: the later counts, as when extracting.
-    tar.append(&header(b"twice.jpg", file, 5), &b"wrong"[..])
-        .unwrap();
-    let size = image.len() as u64;
-    tar.append(&header(b"twice.jpg", file, size), &image[..])
-        .unwrap();
     let path = inside.join("a.tar");
-    fs::write(&path, tar.into_inner().unwrap()).unwrap();
+    fs::write(&path, hostile(&image)).unwrap();
 
     let before = everything_below(root.path());
     let dataset = open(&path).unwrap();
-    let names: Vec<String> = (0..dataset.len())
-        .map(|index| dataset.name(index))
-        .collect();
-    let short = |name: &String| name.rsplit_once("a.tar:").unwrap().1.to_string();
-    let short: Vec<String> = names.iter().map(short).collect();
+    let names = (0..dataset.len()).map(|index| dataset.name(index));
+    let short = |name: String| name.rsplit_once("a.tar:").unwrap().1.to_string();
+    let short: Vec<String> = names.map(short).collect();
     let expected = [
         "../up.jpg",
         "/absolute.jpg",
@@ -115,6 +85,39 @@ fn hostile_entries_reach_nothing() {
         everything_below(root.path()) == before,
         "nothing was written"
     );
+}
+
+/// Five entries that are images, under names that lead elsewhere; links, devices and the like.
+fn hostile(image: &[u8]) -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    let file = EntryType::Regular;
+    for name in [
+        &b"../up.jpg"[..],
+        b"/absolute.jpg",
+        b"a/../../b.jpg",
+        b"a/\xff\x01.jpg",
+    ] {
+        let header = header(name, file, image.len() as u64);
+        tar.append(&header, image).unwrap();
+    }
+    for kind in [EntryType::Symlink, EntryType::Link] {
+        let mut link = header(b"link.jpg", kind, 0);
+        link.as_old_mut().linkname[..13].copy_from_slice(b"../secret.jpg");
+        link.set_cksum();
+        tar.append(&link, &b""[..]).unwrap();
+    }
+    for kind in [EntryType::Char, EntryType::Fifo, EntryType::Directory] {
+        tar.append(&header(b"other.jpg", kind, 0), &b""[..])
+            .unwrap();
+    }
+    tar.append(&sparse(), &b""[..]).unwrap();
+    // Twice the same name: the later counts, as when extracting.
+    tar.append(&header(b"twice.jpg", file, 5), &b"wrong"[..])
+        .unwrap();
+    let size = image.len() as u64;
+    tar.append(&header(b"twice.jpg", file, size), image)
+        .unwrap();
+    tar.into_inner().unwrap()
 }
 
 /// A size in a PAX header that differs from the header's own, or leads beyond the file's end.
