@@ -4,7 +4,7 @@
 //! before the step, by another name of the same file where the disk can do that. From it every step leads
 //! to the next bit for bit, so the steps in between are run again, not kept. Without a checkpoint the
 //! weights are the seed's.
-use super::{checkpoint, numbers::NotFinite, rollback, trainer::Trainer};
+use super::{changes::Lineage, checkpoint, numbers::NotFinite, rollback, trainer::Trainer};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -156,6 +156,10 @@ impl Dump {
     pub fn restore(&self, trainer: &mut Trainer) -> Result<()> {
         if checkpoint::list(&self.checkpoints())?.is_empty() {
             return trainer.read_rollbacks(&self.checkpoints());
+        }
+        // What was changed by force on the way is told in the run's folder, RUN of RUN/debug/nan-STEP.
+        if let Some(run) = self.path.ancestors().nth(2) {
+            trainer.lineage = Lineage::read(run);
         }
         trainer.restore(&self.checkpoints()).map(drop)
     }

@@ -170,6 +170,7 @@ fn checkpoints(time: Duration) {
         config: 1,
         dataset: 2,
         images: 3,
+        bad: 0,
     };
     let folder = checkpoint::write(root.path(), &stamp, &state(), 3).unwrap();
     let (meta_file, state_file) = (folder.join("meta.json"), folder.join("state.safetensors"));
@@ -210,6 +211,7 @@ fn safetensors_files(time: Duration) {
             config: 1,
             dataset: 1,
             images: 1,
+            bad: 0,
         },
         &state(),
         1,

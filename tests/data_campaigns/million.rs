@@ -62,6 +62,7 @@ fn first_batch(dataset: Arc<Dataset>) {
         depth: 1,
         views: vec![views],
         max_bad: 0.0,
+        bad_before: 0,
     };
     let batch = Loader::start(dataset, plan).unwrap().next().unwrap();
     assert_eq!(batch.unwrap().ids.len(), 256);
