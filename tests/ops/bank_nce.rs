@@ -73,7 +73,9 @@ proptest! {
     #![proptest_config(cases(12))]
     #[test]
     fn conforms(problem in problems(), softmax: bool, first: bool, temperature in 0.05f32..1.0) {
-        conform_within(5e-5, 1.0, |device| {
+        // A vector of one dimension has no gradient: it is what is left of sums of hundreds.
+        let tolerance = if problem.d == 1 { 1e-3 } else { 5e-5 };
+        conform_within(tolerance, 1.0, |device| {
             let (v, among) = (problem.v(device)?, problem.candidates(device)?);
             let form = match softmax {
                 true => Form::Softmax,
