@@ -56,7 +56,7 @@ pub fn run(args: &PackArgs) -> Result<()> {
     }
     let out = args.out.display();
     println!(
-        "{out}: {} images, {} in {} shards ({} of them found finished), {} bad images left out",
+        "{out}: {} images, {}; shards: {}, of them found finished: {}; bad images left out: {}",
         grouped(packed.images),
         bytes(packed.bytes),
         packed.shards,

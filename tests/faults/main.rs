@@ -3,44 +3,25 @@
 mod memory;
 mod nan;
 mod others;
+#[path = "../process/mod.rs"]
+mod process;
 #[path = "../runs/mod.rs"]
 mod runs;
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
-
-/// 8 steps of 8 images, 6 an epoch.
-const TINY: [&str; 16] = [
-    "synthetic:48:16",
-    "--val",
-    "synthetic-val:20:16",
-    "--device",
-    "cpu",
-    "--batch",
-    "8",
-    "--steps",
-    "8",
-    "--warmup",
-    "0",
-    "--set",
-    "method.head_hidden=32",
-    "--set",
-    "method.head_out=16",
-    "--workers=1",
-];
+use process::ends;
+use std::{path::Path, process::Command};
 
 fn selfsame(faults: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_selfsame"));
+    let mut command = process::selfsame();
     command.env("SELFSAME_FAULT", faults);
     command
 }
 
+/// 8 steps of 8 images, 6 an epoch, at the full rate from the first on; numbers are read as `faults` has it,
+/// not before for the log's sake.
 fn train(out: &Path, faults: &str, more: &[&str]) -> Command {
-    let mut command = selfsame(faults);
-    command.arg("train").args(TINY).args(more);
-    command.arg("--out").arg(out);
+    let mut command = process::train(out, &["--warmup", "0", "--set", "output.log_every=10"]);
+    command.args(more).env("SELFSAME_FAULT", faults);
     command
 }
 
@@ -48,21 +29,4 @@ fn resume(out: &Path, faults: &str) -> Command {
     let mut command = selfsame(faults);
     command.arg("resume").arg(out);
     command
-}
-
-/// What `command` said, that ended with `code` and said each of `words`; `None` is a signal.
-#[track_caller]
-fn ends(command: &mut Command, code: Option<i32>, words: &[&str]) -> String {
-    let output = command.output().unwrap();
-    let text = said(&output);
-    assert_eq!(output.status.code(), code, "{command:?}\n{text}");
-    for word in words {
-        assert!(text.contains(word), "{command:?}\nno `{word}` in:\n{text}");
-    }
-    text
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
 }

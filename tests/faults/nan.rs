@@ -121,7 +121,11 @@ fn a_run_that_goes_back_goes_on_and_resumes_bit_for_bit() {
                 "" => (&said[..], ""),
                 _ => ("", &fault[..]),
             };
-            ends(&mut train(&killed, &kill, &flags(more)), None, &[before]);
+            ends(
+                &mut train(&killed, &kill, &flags(more)),
+                None::<i32>,
+                &[before],
+            );
             ends(&mut resume(&killed, after), Some(0), &["Done: 8 steps"]);
             let same = last_state(&whole) == last_state(&killed);
             assert!(same, "{fault}: the states differ");

@@ -17,7 +17,7 @@ fn faults_happen_where_they_are_planted() {
     let [killed, full, broken, slow] =
         ["killed", "full", "broken", "slow"].map(|name| folder.path().join(name));
     let every = ["--checkpoint-every", "2steps"];
-    ends(&mut train(&killed, "kill:step=7", &every), None, &[]);
+    ends(&mut train(&killed, "kill:step=7", &every), None::<i32>, &[]);
     let at = |step: u64| killed.join(format!("checkpoints/step-{step:08}"));
     assert!(at(4).exists() && !at(8).exists()); // that of step 6 may have been in flight
     ends(&mut resume(&killed, ""), Some(0), &["Done: 8 steps"]);

@@ -41,14 +41,14 @@ pub fn said(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// That `command` ends with `code` having said each of `words`.
+/// What `command` said, that ended with `code` and said each of `words`; `None` is a signal.
 #[track_caller]
-pub fn ends(command: &mut Command, code: i32, words: &[&str]) -> String {
+pub fn ends(command: &mut Command, code: impl Into<Option<i32>>, words: &[&str]) -> String {
     let output = command.output().unwrap();
     let text = said(&output);
-    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(output.status.code(), code.into(), "{command:?}\n{text}");
     for word in words {
-        assert!(text.contains(word), "no `{word}` in:\n{text}");
+        assert!(text.contains(word), "{command:?}\nno `{word}` in:\n{text}");
     }
     text
 }
