@@ -35,10 +35,24 @@ const MEAN: &str = "bn1.running_mean";
 
 /// Read at every step; and, as from a GPU, when one more was launched. With them, the checkpoint before.
 const READ: [(&str, &[&str], u64); 2] = [
-    ("", &["--checkpoint-every", "2steps", "--log-every", "4"], 6),
+    (
+        "",
+        &[
+            "--checkpoint-every",
+            "2steps",
+            "--set",
+            "output.log_every=4",
+        ],
+        6,
+    ),
     (
         ";late:16",
-        &["--checkpoint-every", "4steps", "--log-every", "3"],
+        &[
+            "--checkpoint-every",
+            "4steps",
+            "--set",
+            "output.log_every=3",
+        ],
         4,
     ),
 ];
@@ -163,8 +177,8 @@ fn a_run_that_diverges_is_replayed_and_goes_back_three_times() {
             "sgd",
             "--set",
             &graph,
-            "--log-every",
-            "8",
+            "--set",
+            "output.log_every=8",
         ];
         let mut stopped = train(&run, "late:16", &high);
         assert_comes_again(&ends(&mut stopped, Some(7), &[]), 0);
