@@ -52,6 +52,7 @@ pub(crate) struct Launch<'a> {
     /// Its definition in Rust, applied to the same parameters.
     pub twin: &'a dyn Fn(&Host),
     /// What the kernel's cost functions say of it.
+    #[cfg_attr(not(feature = "emulator"), expect(dead_code))] // it alone holds a launch to that
     pub work: Work,
 }
 
