@@ -51,8 +51,8 @@ pub(crate) struct Launch<'a> {
     pub params: &'a [u8],
     /// Its definition in Rust, applied to the same parameters.
     pub twin: &'a dyn Fn(&Host),
-    /// What the kernel's cost functions say of it.
-    #[cfg_attr(not(feature = "emulator"), expect(dead_code))] // it alone holds a launch to that
+    /// What the kernel's cost functions say of it; the emulator alone holds a launch to that.
+    #[cfg_attr(not(feature = "emulator"), expect(dead_code))]
     pub work: Work,
 }
 
