@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::image::Tally;
 use super::ordered::{Ordered, Stop};
+use super::recycled::{Pixels, Shelf};
 use super::sampler::{self, Share};
 use super::{BadImage, Dataset, Image, Views};
 use crate::{Error, Result};
@@ -43,7 +44,7 @@ pub struct HostBatch {
     pub ids: Vec<u32>,
     pub labels: Vec<Option<u32>>,
     /// Of each of the plan's views: (pieces batch, size, size, 3), in the order of [`Views::row`].
-    pub views: Vec<Vec<u8>>,
+    pub views: Vec<Pixels>,
     /// What was done to each image, where one of the plan's views tells (the last that does).
     pub targets: Vec<u32>,
     /// Images that others stand in for.
@@ -78,6 +79,7 @@ impl Loader {
             places: share.places(plan.batch)?,
             dataset,
             plan,
+            shelf: Shelf::default(),
         };
         let make = move |step, stop: &Stop| maker.make(step, stop);
         Ok(Loader {
@@ -128,6 +130,8 @@ struct Maker {
     steps_per_epoch: u64,
     /// The latest epochs' permutations.
     orders: Mutex<Vec<(u32, Arc<Vec<u32>>)>>,
+    /// Of the views of batches that are no longer used.
+    shelf: Shelf,
 }
 
 /// One image's part of a batch.
@@ -142,7 +146,7 @@ impl Maker {
         let epoch = (step / self.steps_per_epoch) as u32;
         let order = self.order(epoch);
         let first = (step % self.steps_per_epoch) as usize * self.plan.batch + self.places.start;
-        let mut views: Vec<Vec<u8>> = self.plan.views.iter().map(|v| self.room(v)).collect();
+        let mut views: Vec<Pixels> = self.plan.views.iter().map(|v| self.room(v)).collect();
         let filled = self
             .places(&mut views)
             .into_par_iter()
@@ -177,12 +181,13 @@ impl Maker {
         order
     }
 
-    fn room(&self, views: &Views) -> Vec<u8> {
-        vec![0; self.places.len() * views.pieces() * bytes(views)]
+    fn room(&self, views: &Views) -> Pixels {
+        self.shelf
+            .lend(self.places.len() * views.pieces() * bytes(views))
     }
 
     /// For each place in the batch, its pieces of each of the views.
-    fn places<'a>(&self, views: &'a mut [Vec<u8>]) -> Vec<Vec<&'a mut [u8]>> {
+    fn places<'a>(&self, views: &'a mut [Pixels]) -> Vec<Vec<&'a mut [u8]>> {
         let batch = self.places.len();
         let mut places: Vec<Vec<&mut [u8]>> = Vec::new();
         places.resize_with(batch, Vec::new);

@@ -78,6 +78,14 @@ impl Saver {
         }
     }
 
+    /// Where `step`, just made, is one that the user named: waits for the save before it, so that what is logged
+    /// is never more than one checkpoint ahead of the disk.
+    pub fn catch_up(&mut self, step: u64, log: &Log) {
+        if self.cadence.is_at_step(step) {
+            self.settle(log);
+        }
+    }
+
     /// Waits for the save in flight. A disk that is full stops nothing: the checkpoint before is still
     /// there, and the next interval tries again.
     fn settle(&mut self, log: &Log) {

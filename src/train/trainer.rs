@@ -189,7 +189,7 @@ impl Trainer {
                 .expect("it is missing only where `stop` has a reason");
             let step = self.step;
             let asked = || stop.reason(step, reserve).is_some();
-            self.train_step(feed, &mut steps, log, &asked)?;
+            self.train_step(feed, &mut steps, log, &mut saver, &asked)?;
             saver.look(log);
             if saver.is_due(self.step) && self.step < end {
                 self.numbers.settle(log)?;
@@ -208,6 +208,7 @@ impl Trainer {
         feed: &mut Feed,
         steps: &mut Steps,
         log: &mut Log,
+        saver: &mut Saver,
         asked: Asked,
     ) -> Result<()> {
         let Some(fed) = feed.fetch(asked)? else {
@@ -230,6 +231,7 @@ impl Trainer {
         let line_is_due = self.step.is_multiple_of(self.config.output.log_every);
         let collapse = line_is_due.then(|| self.monitor.look(&made)).transpose()?;
         let step = log::Step { collapse, ..step };
+        saver.catch_up(self.step, log);
         let moved = self.moved(steps.phase).clone();
         self.numbers.add(&made, &moved, step, fed.ids)?;
         if self.numbers.is_full() || line_is_due {

@@ -114,8 +114,8 @@ fn what_is_packed_can_be_checked_trained_on_and_not_packed_again() {
     ];
     let words = [
         "40 images",
-        "1 shards",
-        "1 bad images left out",
+        "shards: 1, ",
+        "bad images left out: 1",
         "a/broken.png",
         "selfsame train",
     ];

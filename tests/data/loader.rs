@@ -135,8 +135,8 @@ fn ranks_share_one_stream() {
             let shares: Vec<&HostBatch> = ranks.iter().map(|rank| &rank[step]).collect();
             let ids: Vec<u32> = shares.iter().flat_map(|share| share.ids.clone()).collect();
             assert_eq!(ids, whole.ids, "step {step} of {world} ranks");
-            let pixels = shares.iter().flat_map(|share| share.views[0].clone());
-            assert!(whole.views[0] == pixels.collect::<Vec<u8>>());
+            let pixels = shares.iter().flat_map(|share| share.views[0].to_vec());
+            assert!(*whole.views[0] == *pixels.collect::<Vec<u8>>());
         }
     }
     let share = sampler::Share { rank: 0, world: 3 };
