@@ -91,8 +91,12 @@ impl Trainer {
 }
 
 fn way_out(checkpoints: &Path) -> String {
+    let from = match checkpoint::list(checkpoints) {
+        Ok(found) if found.is_empty() => "no checkpoint was written yet; begin again",
+        _ => "the last checkpoint is from before; go on from it",
+    };
     format!(
-        "  the last checkpoint is from before; go on from it at half the rate with: selfsame resume {} --on-nan rollback\n  or start anew with a lower --lr, a longer warm-up, or without images of one colour",
+        "  {from} at half the rate with: selfsame resume {} --on-nan rollback\n  or start anew with a lower --lr, a longer warm-up, or without images of one colour",
         folder_of(checkpoints).display()
     )
 }
