@@ -62,6 +62,9 @@ pub struct Encoder {
     pub image_size: usize,
     /// The last batch norm of each residual block starts as zero: the block as the identity.
     pub zero_init_residual: bool,
+    /// Where the first weights came from; empty: from the seed. Read once, when the run begins.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub init_from: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,7 +56,8 @@
 //! * Deterministic: every draw is a function of (seed, epoch, sample, view, purpose), every sum has a fixed
 //!   order that follows from shapes, so a resumed run is the uninterrupted run, bit for bit.
 //! * `?` for the world, `assert!` for ourselves.
-//! * The user's images are never modified; nothing leaves the machine; nothing reads a pickle.
+//! * The user's images are never modified; nothing leaves the machine; nothing runs a pickle: of a
+//!   `.pth` the tensors are read as data.
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -342,7 +342,7 @@ fn weights_that_are_none_are_refused() {
     );
     fs::write(folder.join("torch.pth"), b"PK\x03\x04").unwrap();
     let why = fails(folder, &format!("{line} torch.pth"), 6);
-    assert!(why.contains("convert it in Python"), "{why}");
+    assert!(why.contains("not a .pth file"), "{why}");
     assert!(!folder.join("e.npy").exists());
 }
 

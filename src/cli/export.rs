@@ -1,8 +1,19 @@
 //! `selfsame export`: weights for other programs, and the lines that load them.
+mod lines;
+mod onnx;
+mod verify;
+
 use super::weights::{EncoderArgs, Kind, Loaded};
 use crate::{
-    Result,
-    interop::{Existing, torchvision},
+    Error, Result,
+    interop::{
+        Existing, detectron2,
+        huggingface::{self, Card},
+        pickle::Fact,
+        pth::{self, StateDict},
+        torchvision,
+        weights::Stored,
+    },
     nn::{Architecture, Stem},
 };
 use clap::{Args, ValueEnum};
@@ -10,41 +21,90 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  selfsame export --weights runs/a --to torchvision --out resnet50.safetensors"
+    after_help = "Examples:\n  selfsame export --weights runs/a --to torchvision --out resnet50.safetensors\n  selfsame export --weights runs/a --to hf --out resnet50 --verify"
 )]
 pub struct ExportArgs {
     #[command(flatten)]
     encoder: EncoderArgs,
-    /// Whose names the tensors get
+    /// What it is for
     #[arg(long, value_enum)]
-    to: Names,
-    #[arg(long, value_name = "W.safetensors")]
+    to: To,
+    /// A file; of hf a folder
+    #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Replace --out where it exists
     #[arg(long)]
     force: bool,
+    /// Read it back and compare every tensor, bit for bit
+    #[arg(long)]
+    verify: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Names {
-    /// torchvision's, which are timm's too: conv1.weight, layer1.0.bn1.running_mean
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum To {
+    /// safetensors: conv1.weight, layer1.0.bn1.running_mean
     Torchvision,
+    /// The same file; the lines are timm's
+    Timm,
+    /// A folder: config.json and model.safetensors, as timm loads it from Hugging Face
+    Hf,
+    /// torchvision's names, for torch.load
+    Pth,
+    /// .pth under detectron2's names, and the configuration that goes with it
+    Detectron2,
+    /// The network itself, opset 17: any batch, any image size
+    Onnx,
 }
 
 /// The lines go to stdout, so that they can be kept.
 pub fn run(args: &ExportArgs) -> Result<()> {
-    let Names::Torchvision = args.to;
     let existing = Existing::forced(args.force);
-    existing.check(&args.out)?;
+    match args.to {
+        To::Hf => existing.check_folder(&args.out)?,
+        _ => existing.check(&args.out)?,
+    }
     let loaded = args.encoder.load()?;
-    write(&loaded, &args.out, existing)?;
-    eprintln!(
-        "{}: {}; it loads with",
-        args.out.display(),
-        loaded.describe()
-    );
-    print!("{}", python(loaded.kind, &args.out));
+    args.to.holds(loaded.kind)?;
+    match args.to {
+        To::Torchvision | To::Timm => write(&loaded, &args.out, existing)?,
+        To::Hf => write_folder(&loaded, &args.out, existing)?,
+        To::Pth => write_pth(&loaded, &args.out, existing)?,
+        To::Detectron2 => write_detectron2(&loaded, &args.out, existing)?,
+        To::Onnx => onnx::write(&loaded, &args.out, existing)?,
+    }
+    let out = args.out.display();
+    if args.verify {
+        let count = verify::verify(&loaded, args.to, &args.out)?;
+        eprintln!("{out}: read back, all {count} tensors are equal bit for bit");
+    }
+    eprintln!("{out}: {}; it loads with", loaded.describe());
+    print!("{}", lines::lines(&loaded, args.to, &args.out));
     Ok(())
+}
+
+impl To {
+    /// Errors with a network that the other program cannot hold.
+    fn holds(self, kind: Kind) -> Result<()> {
+        let tiny = kind.architecture == Architecture::Tiny;
+        let (cifar, wide) = (kind.stem == Stem::Cifar, kind.width > 1);
+        let why = match self {
+            To::Timm if tiny || wide => "timm has no ResNet of these widths",
+            To::Hf if tiny || wide || cifar => {
+                "timm builds the network from its name, and has none for this one"
+            }
+            To::Detectron2 if tiny || cifar => {
+                "detectron2's ResNets have four stages behind a 7 x 7 convolution"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Config(format!(
+            "{} cannot be exported to {}: {why}\n  --to torchvision and --to pth print a network of torchvision's blocks that holds it; --to onnx is the network itself",
+            kind.describe(),
+            self.to_possible_value()
+                .expect("none is skipped")
+                .get_name()
+        )))
+    }
 }
 
 /// The backbone of `loaded` to `path`, under torchvision's names.
@@ -53,64 +113,50 @@ pub fn write(loaded: &Loaded, path: &Path, existing: Existing) -> Result<()> {
     torchvision::write(path, &loaded.tensors()?, batches, &loaded.notes(), existing)
 }
 
-/// Python that loads the file.
-fn python(kind: Kind, path: &Path) -> String {
-    let path = format!("{:?}", path.display().to_string()); // Python's quoting, for any usual name
-    match kind.architecture {
-        Architecture::ResNet18 | Architecture::ResNet50 if kind.width == 1 => usual(kind, &path),
-        _ => spelled_out(kind, &path),
-    }
-}
-
-/// A network torchvision has, perhaps under another stem.
-fn usual(kind: Kind, path: &str) -> String {
-    let name = kind.architecture.name();
-    let mut text = format!(
-        "import torch, torchvision\nfrom safetensors.torch import load_file\nmodel = torchvision.models.{name}(weights=None)\n"
-    );
-    if kind.stem == Stem::Cifar {
-        text += "model.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)\nmodel.maxpool = torch.nn.Identity()\n";
-    }
-    text += &format!(
-        "print(model.load_state_dict(load_file({path}), strict=False))  # only fc.* is missing\n"
-    );
-    if kind.stem == Stem::ImageNet {
-        text += &format!(
-            "# or: timm.create_model(\"{name}\", num_classes=0, checkpoint_path={path})\n"
-        );
-    }
-    text
-}
-
-/// A network of widths torchvision has no name for, of its blocks.
-fn spelled_out(kind: Kind, path: &str) -> String {
-    let (block, depths, base) = match kind.architecture {
-        Architecture::Tiny => ("BasicBlock", "[1, 1, 1]", 32),
-        Architecture::ResNet18 => ("BasicBlock", "[2, 2, 2, 2]", 64),
-        Architecture::ResNet50 => ("Bottleneck", "[3, 4, 6, 3]", 64),
+fn write_folder(loaded: &Loaded, path: &Path, existing: Existing) -> Result<()> {
+    let card = Card {
+        architecture: loaded.kind.architecture.name(),
+        features: loaded.network.features(),
+        image_size: loaded.input.size,
+        mean: loaded.input.mean,
+        std: loaded.input.std,
     };
-    let base = base * kind.width;
-    let (conv1, pool) = match kind.stem {
-        Stem::Cifar => ("3, 1, 1", "nn.Identity()"),
-        Stem::ImageNet => ("7, 2, 3", "nn.MaxPool2d(3, 2, 1)"),
-    };
-    format!(
-        r#"from torch import nn
-from torchvision.models.resnet import {block} as Block
-from safetensors.torch import load_file
-model, c = nn.Sequential(), {base}
-def block(planes, stride):
-    global c
-    inputs, c = c, planes * Block.expansion
-    shortcut = [nn.Conv2d(inputs, c, 1, stride, bias=False), nn.BatchNorm2d(c)]
-    return Block(inputs, planes, stride, nn.Sequential(*shortcut) if stride > 1 or inputs != c else None)
-model.conv1 = nn.Conv2d(3, c, {conv1}, bias=False)
-model.bn1, model.relu, model.pool = nn.BatchNorm2d(c), nn.ReLU(), {pool}
-for stage, depth in enumerate({depths}):
-    blocks = [block({base} << stage, 2 if stage and not i else 1) for i in range(depth)]
-    model.add_module(f"layer{{stage + 1}}", nn.Sequential(*blocks))
-model.mean, model.flat = nn.AdaptiveAvgPool2d(1), nn.Flatten()
-model.load_state_dict(load_file({path}))
-"#
+    let (tensors, notes) = (loaded.tensors()?, loaded.notes());
+    huggingface::write(
+        path,
+        &card,
+        &tensors,
+        loaded.batches as i64,
+        &notes,
+        existing,
     )
+}
+
+fn write_pth(loaded: &Loaded, path: &Path, existing: Existing) -> Result<()> {
+    let turned = torchvision::turned(&loaded.tensors()?);
+    let state = StateDict {
+        tensors: &torchvision::with_counters(&turned, loaded.batches as i64),
+        under: None,
+        facts: &[],
+    };
+    pth::write(path, &state, existing)
+}
+
+/// Below `model`, with the word to its loader that our names are ends of its own
+/// (`backbone.bottom_up.res2...`).
+fn write_detectron2(loaded: &Loaded, path: &Path, existing: Existing) -> Result<()> {
+    let turned = torchvision::turned(&loaded.tensors()?);
+    let tensors = turned.iter().filter_map(|(name, array)| {
+        let name = detectron2::from_torchvision(name)?;
+        Some((name, Stored::Floats(array)))
+    });
+    let state = StateDict {
+        tensors: &tensors.collect::<Vec<_>>(),
+        under: Some("model"),
+        facts: &[
+            ("__author__", Fact::Word("selfsame")),
+            ("matching_heuristics", Fact::Yes),
+        ],
+    };
+    pth::write(path, &state, existing)
 }

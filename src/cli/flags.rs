@@ -42,6 +42,10 @@ pub struct TrainFlags {
     /// Times as many channels
     #[arg(long, value_name = "N", help_heading = "Method")]
     width_multiplier: Option<u64>,
+    /// Weights that the encoder begins with: a run, or a .safetensors or .pth file (torchvision's, timm's);
+    /// read once, resume does not need them
+    #[arg(long, value_name = "RUN|FILE", help_heading = "Method")]
+    init_from: Option<String>,
     /// Pixels a side of each view
     #[arg(long, value_name = "N", help_heading = "Method")]
     image_size: Option<u64>,
@@ -159,6 +163,7 @@ impl Said<'_> {
 pub fn with_whole_paths(mut config: Config) -> Config {
     config.data.images.iter_mut().for_each(absolute);
     absolute(&mut config.data.val);
+    absolute(&mut config.encoder.init_from);
     config
 }
 
@@ -184,6 +189,7 @@ impl TrainFlags {
             ("--val", "data.val", &self.val),
             ("--method", "method.name", &self.method),
             ("--arch", "encoder.arch", &self.arch),
+            ("--init-from", "encoder.init_from", &self.init_from),
             ("--lr", "optimize.lr", &self.lr),
             ("--optimizer", "optimize.rule", &self.optimizer),
             ("--device", "engine.device", &self.device),

@@ -107,6 +107,15 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
 fn restore(trainer: &mut Trainer, run: &Run) -> Result<Vec<String>> {
     let checkpoints = run.checkpoints();
     if checkpoint::never_written(&checkpoints)? {
+        let init_from = &trainer.config.encoder.init_from;
+        if !init_from.is_empty() {
+            return Err(Error::Checkpoint {
+                path: checkpoints,
+                why: format!(
+                    "none was written, and the run's first weights, of {init_from}, were to be in one\n  remove the run and start it again"
+                ),
+            });
+        }
         let warning = "[checkpoint]: none was written yet; going on from step 0";
         trainer.read_rollbacks(&checkpoints)?;
         return Ok(vec![warning.into()]);

@@ -1,15 +1,17 @@
 //! What `train` and `resume` share: the plan told, the loop run, and what to do next.
 use super::{
+    export,
     format::{bytes, grouped},
-    plan::{self, lower},
+    plan,
+    weights::Loaded,
 };
 use crate::{
     Error, Result,
     config::{Config, hours_minutes},
     data::Dataset,
     evaluate::Score,
-    interop::{Existing, torchvision, weights::Array},
-    nn::{Entry, Params},
+    interop::Existing,
+    nn::Params,
     train::{
         advice::advice,
         build::About,
@@ -21,7 +23,7 @@ use crate::{
         trainer::{Outcome, Trainer},
     },
 };
-use std::{collections::HashMap, fs, path::PathBuf, sync::Arc, time::Instant};
+use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 pub struct Session {
     pub run: Run,
@@ -148,13 +150,24 @@ impl Session {
         Ok(())
     }
 
-    /// What the weights that the run began with were worth: they are a function of the seed.
+    /// What the weights that the run began with were worth: they are a function of the seed, or are known
+    /// at step 0 alone.
     fn untrained(&self, log: &Log, stop: &Stop) -> Result<Option<Score>> {
         let t = &self.trainer;
-        let params = Params::new(&t.device, &t.network.layout, t.config.schedule.seed)?;
+        let (params, what) = match (&t.config.encoder.init_from[..], t.step) {
+            ("", _) => {
+                let seed = t.config.schedule.seed;
+                (
+                    Params::new(&t.device, &t.network.layout, seed)?,
+                    "untrained",
+                )
+            }
+            (_, 0) => (t.params.clone(), "at the start"),
+            _ => return Ok(None),
+        };
         let score = self.score(&params, stop)?;
         if let Some(score) = score {
-            log.say(&format!("kNN      {:.1} % untrained", score.top1));
+            log.say(&format!("kNN      {:.1} % {what}", score.top1));
         }
         self.keep(log, 0, score);
         Ok(score)
@@ -181,39 +194,10 @@ impl Session {
 
     /// The encoder without its head, as torchvision names it.
     fn export(&self) -> Result<PathBuf> {
-        let t = &self.trainer;
         let folder = self.run.path().join("exports");
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
-        let (values, statistics) = (t.params.values.to_vec()?, t.params.statistics.to_vec()?);
-        let layout = t.params.layout();
-        let array = |flat: &[f32], entry: &Entry| {
-            let values = flat[entry.offset..][..entry.len()].to_vec();
-            (entry.name.clone(), Array::new(entry.shape.clone(), values))
-        };
-        let tensors: Vec<(String, Array)> = layout
-            .parameters()
-            .iter()
-            .map(|entry| array(&values, entry))
-            .chain(
-                layout
-                    .statistics()
-                    .iter()
-                    .map(|entry| array(&statistics, entry)),
-            )
-            .filter(|(name, _)| !name.starts_with("head."))
-            .collect();
-        let notes = HashMap::from([
-            ("arch".to_string(), lower(t.config.encoder.arch)),
-            ("method".to_string(), t.config.method.name.to_string()),
-            (
-                "image_size".to_string(),
-                t.config.encoder.image_size.to_string(),
-            ),
-            ("mean".to_string(), format!("{:?}", t.config.augment.mean)),
-            ("std".to_string(), format!("{:?}", t.config.augment.std)),
-        ]);
         let path = folder.join("encoder.safetensors");
-        torchvision::write(&path, &tensors, t.step as i64, &notes, Existing::Replace)?;
+        export::write(&Loaded::of(&self.trainer), &path, Existing::Replace)?;
         Ok(path)
     }
 }

@@ -4,14 +4,16 @@ use super::{
     flags::{Said, TrainFlags},
     plan,
     session::Session,
+    weights,
 };
 use crate::{
     Device, Result,
     config::{Config, Preset, Scale},
     data::Dataset,
+    interop::weights::Weights,
     train::{neighbours::Neighbours, run::Run, stop::Stop, trainer::Trainer},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Images up to this many pixels a side are small.
 const SMALL: u32 = 64;
@@ -23,15 +25,19 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
     let dataset = Dataset::open(&first.data.images, first.schedule.seed)?;
     let device = device::open(&first.engine.device, first.engine.precision)?;
     let config = suited(flags, &dataset, &device)?;
+    let weights = first_weights(&config)?;
     let dataset = Arc::new(dataset);
     if flags.dry_run {
         return plan::dry_run(&flags.out, &device, &config, &dataset);
     }
     plan::check_memory(&device, &config, &dataset)?;
-    let mut trainer = Trainer::new(&device, &config, &dataset)?;
+    let mut trainer = Trainer::starting(&device, &config, &dataset, weights.as_ref())?;
     let warning = trainer.check_room(&Run::checkpoints_of(&flags.out))?;
     let neighbours = Neighbours::new(&config, &dataset)?;
     let run = Run::create(&flags.out, &config)?;
+    if weights.is_some() {
+        trainer.save_first(&run.checkpoints())?;
+    }
     let session = Session {
         run,
         trainer,
@@ -41,6 +47,15 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
         stop,
     };
     session.go(flags.trace)
+}
+
+/// Of `--init-from`.
+fn first_weights(config: &Config) -> Result<Option<Weights>> {
+    let encoder = &config.encoder;
+    match &encoder.init_from[..] {
+        "" => Ok(None),
+        path => weights::first(Path::new(path), encoder).map(Some),
+    }
 }
 
 fn said(flags: &TrainFlags) -> Said<'_> {

@@ -1,15 +1,20 @@
-//! `--weights W`: a run, one of its checkpoints, or a safetensors file under torchvision's names.
+//! `--weights W`: a run, one of its checkpoints, or a file of weights under torchvision's names.
 use super::device;
 use crate::{
-    Device, Error, Result, Tensor,
-    config::{Config, Precision},
+    Device, Error, Result,
+    config::{self, Config, Precision},
     evaluate::{Encoder, Input},
     interop::{
-        torchvision,
+        huggingface, torchvision,
         weights::{Array, Weights},
     },
     nn::{Architecture, Entry, Layout, Params, ResNet, Stem},
-    train::checkpoint::{self, Numbers},
+    train::{
+        build,
+        checkpoint::{self, Numbers},
+        first,
+        trainer::Trainer,
+    },
 };
 use clap::Args;
 use std::{
@@ -18,12 +23,14 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use xxhash_rust::xxh3::Xxh3Default;
 
 const IMAGE_SIZES: RangeInclusive<u32> = 8..=1024;
 
 #[derive(Args, Clone, Debug)]
 pub struct EncoderArgs {
-    /// A run's folder, one of its checkpoints, or a .safetensors file (ours, torchvision's, timm's)
+    /// A run's folder, one of its checkpoints, a .safetensors or .pth file (ours, torchvision's, timm's, and
+    /// what MoCo, SwAV or detectron2 write), or a Hugging Face folder of timm's
     #[arg(long, value_name = "RUN|FILE")]
     pub weights: PathBuf,
     #[command(flatten)]
@@ -78,34 +85,24 @@ pub struct Kind {
     pub width: usize,
 }
 
-/// A backbone and its weights.
-pub struct Loaded {
-    pub kind: Kind,
-    pub network: ResNet,
-    pub params: Params,
-    pub input: Input,
-    /// Batches its running statistics have seen, as far as is known.
-    pub batches: u64,
-    /// Of the run; `synthetic` depends on it.
-    pub seed: u64,
-}
-
-impl Loaded {
-    pub fn encoder(&self) -> Encoder<'_> {
-        Encoder {
-            network: &self.network,
-            params: &self.params,
-            input: self.input,
+impl Kind {
+    /// Of a run.
+    pub fn of(encoder: &config::Encoder) -> Kind {
+        let (architecture, stem) = build::kind(encoder);
+        Kind {
+            architecture,
+            stem,
+            width: encoder.width_multiplier,
         }
     }
 
     /// `resnet18, CIFAR stem, width 2`.
-    pub fn describe(&self) -> String {
+    pub fn describe(self) -> String {
         let Kind {
             architecture,
             stem,
             width,
-        } = self.kind;
+        } = self;
         let stem = match stem {
             Stem::ImageNet => "ImageNet stem",
             Stem::Cifar => "CIFAR stem",
@@ -117,8 +114,58 @@ impl Loaded {
         };
         format!("{}, {stem}{width}", architecture.name())
     }
+}
 
-    /// Every tensor by name, as the kernels hold it.
+/// A backbone and its weights.
+pub struct Loaded {
+    pub kind: Kind,
+    pub network: ResNet,
+    pub params: Params,
+    pub input: Input,
+    /// Batches its running statistics have seen, as far as is known.
+    pub batches: u64,
+    /// Of the run; `synthetic` depends on it.
+    pub seed: u64,
+    /// Of the run, where there was one.
+    pub method: Option<String>,
+}
+
+/// How a run's images are looked at.
+fn input_of(config: &Config) -> Input {
+    Input {
+        size: config.encoder.image_size as u32,
+        mean: config.augment.mean.map(|x| x as f32),
+        std: config.augment.std.map(|x| x as f32),
+    }
+}
+
+impl Loaded {
+    /// What `trainer` has learned so far.
+    pub fn of(trainer: &Trainer) -> Loaded {
+        Loaded {
+            kind: Kind::of(&trainer.config.encoder),
+            network: trainer.network.encoder.clone(),
+            params: trainer.params.clone(),
+            input: input_of(&trainer.config),
+            batches: trainer.step,
+            seed: trainer.config.schedule.seed,
+            method: Some(trainer.config.method.name.to_string()),
+        }
+    }
+
+    pub fn encoder(&self) -> Encoder<'_> {
+        Encoder {
+            network: &self.network,
+            params: &self.params,
+            input: self.input,
+        }
+    }
+
+    pub fn describe(&self) -> String {
+        self.kind.describe()
+    }
+
+    /// Every tensor by name, as the kernels hold it; a method's head is left out.
     pub fn tensors(&self) -> Result<Vec<(String, Array)>> {
         let layout = self.params.layout();
         let (values, statistics) = (
@@ -129,15 +176,22 @@ impl Loaded {
             let values = flat[entry.offset..][..entry.len()].to_vec();
             (entry.name.clone(), Array::new(entry.shape.clone(), values))
         };
-        let parameters = layout
-            .parameters()
-            .iter()
-            .map(|entry| array(&values, entry));
-        let running = layout
-            .statistics()
-            .iter()
-            .map(|entry| array(&statistics, entry));
+        let backbone = |entry: &&Entry| !entry.is_head();
+        let parameters = layout.parameters().iter().filter(backbone);
+        let running = layout.statistics().iter().filter(backbone);
+        let parameters = parameters.map(|entry| array(&values, entry));
+        let running = running.map(|entry| array(&statistics, entry));
         Ok(parameters.chain(running).collect())
+    }
+
+    /// Of every tensor: equal weights, and no others, have it.
+    pub fn fingerprint(&self) -> Result<u64> {
+        let mut hasher = Xxh3Default::new();
+        for (name, array) in self.tensors()? {
+            hasher.update(name.as_bytes());
+            hasher.update(bytemuck::cast_slice(&array.values));
+        }
+        Ok(hasher.digest())
     }
 
     /// What an exported file says of itself, and `load` reads again.
@@ -159,15 +213,57 @@ impl Loaded {
                 format!("selfsame {}", env!("CARGO_PKG_VERSION")),
             ),
         ];
-        notes.map(|(key, value)| (key.to_string(), value)).into()
+        let method = self.method.clone().map(|method| ("method", method));
+        let notes = notes.into_iter().chain(method);
+        notes.map(|(key, value)| (key.to_string(), value)).collect()
     }
 }
 
 pub fn load(path: &Path, device: &Device) -> Result<Loaded> {
+    let found = find(path)?;
+    let mut loaded = from_weights(&found.weights, device)?;
+    loaded.input = found.input.unwrap_or(loaded.input);
+    (loaded.batches, loaded.seed, loaded.method) = (found.batches, found.seed, found.method);
+    Ok(loaded)
+}
+
+/// `--init-from PATH`: weights for the network that `wanted` describes, or an error that says how theirs
+/// differs.
+pub fn first(path: &Path, wanted: &config::Encoder) -> Result<Weights> {
+    let weights = find(path)?.weights;
+    let (found, wanted) = (kind_of(&weights)?, Kind::of(wanted));
+    if found == wanted {
+        return Ok(weights);
+    }
+    let stem = |stem| match stem {
+        Stem::ImageNet => "imagenet",
+        Stem::Cifar => "cifar",
+    };
+    Err(Error::Config(format!(
+        "{} holds {}, the run is {}\n  train that network: --arch {} --width-multiplier {} --set encoder.stem={}",
+        path.display(),
+        found.describe(),
+        wanted.describe(),
+        found.architecture.name(),
+        found.width,
+        stem(found.stem)
+    )))
+}
+
+/// Weights, and what a run says beside them.
+struct Found {
+    weights: Weights,
+    input: Option<Input>,
+    batches: u64,
+    seed: u64,
+    method: Option<String>,
+}
+
+fn find(path: &Path) -> Result<Found> {
     if path.join("config.toml").exists() {
         let checkpoints = path.join("checkpoints");
         let (meta, state, _) = checkpoint::newest(&checkpoints)?;
-        return from_checkpoint(path, &checkpoints, meta.step, state, device);
+        return of_checkpoint(path, &checkpoints, meta.step, state);
     }
     let is_state = path
         .file_name()
@@ -181,25 +277,26 @@ pub fn load(path: &Path, device: &Device) -> Result<Loaded> {
         let (meta, state) = checkpoint::read(folder)?;
         let folder = folder.canonicalize().map_err(Error::file(folder))?;
         let run = folder.ancestors().nth(2).unwrap_or(&folder); // RUN/checkpoints/step-N
-        return from_checkpoint(run, &folder, meta.step, state, device);
+        return of_checkpoint(run, &folder, meta.step, state);
     }
-    if path.is_dir() {
+    if path.is_dir() && !huggingface::is_one(path) {
         return Err(Error::Config(format!(
-            "{} is neither a run (no config.toml) nor a checkpoint (no meta.json)",
+            "{} is neither a run (no config.toml) nor a checkpoint (no meta.json), nor a Hugging Face folder (config.json, model.safetensors)",
             path.display()
         )));
     }
-    from_weights(&torchvision::read(path)?, device)
+    let weights = torchvision::read(path)?;
+    Ok(Found {
+        method: weights.notes.get("method").cloned(),
+        weights,
+        input: None,
+        batches: 0,
+        seed: 0,
+    })
 }
 
 /// `run` holds the configuration; `place`, where the state was read, is what errors name.
-fn from_checkpoint(
-    run: &Path,
-    place: &Path,
-    step: u64,
-    state: checkpoint::State,
-    device: &Device,
-) -> Result<Loaded> {
+fn of_checkpoint(run: &Path, place: &Path, step: u64, state: checkpoint::State) -> Result<Found> {
     let config = Config::read(&run.join("config.toml"))?;
     let network = |name: &str| !name.starts_with("momentum/") && !name.starts_with("memory/");
     let array = |(name, saved): (String, checkpoint::Saved)| match saved.numbers {
@@ -208,19 +305,17 @@ fn from_checkpoint(
         }
         _ => None,
     };
-    let weights = Weights {
-        path: place.into(),
-        arrays: state.into_iter().filter_map(array).collect(),
-        notes: HashMap::new(),
-    };
-    let mut loaded = from_weights(&weights, device)?;
-    loaded.input = Input {
-        size: config.encoder.image_size as u32,
-        mean: config.augment.mean.map(|x| x as f32),
-        std: config.augment.std.map(|x| x as f32),
-    };
-    (loaded.batches, loaded.seed) = (step, config.schedule.seed);
-    Ok(loaded)
+    Ok(Found {
+        weights: Weights {
+            path: place.into(),
+            arrays: state.into_iter().filter_map(array).collect(),
+            notes: HashMap::new(),
+        },
+        input: Some(input_of(&config)),
+        batches: step,
+        seed: config.schedule.seed,
+        method: Some(config.method.name.to_string()),
+    })
 }
 
 /// The network is told by its tensors, how images are made ready by the notes where there are any.
@@ -229,10 +324,7 @@ fn from_weights(weights: &Weights, device: &Device) -> Result<Loaded> {
     let mut layout = Layout::default();
     let network = ResNet::new(&mut layout, kind.architecture, kind.stem, kind.width);
     let params = Params::new(device, &Arc::new(layout), 0)?;
-    let layout = params.layout();
-    fill(weights, layout.parameters(), &params.values)?;
-    fill(weights, layout.statistics(), &params.statistics)?;
-    params.refresh()?;
+    first::fill(&params, weights)?;
     let usual = if kind.stem == Stem::Cifar { 32 } else { 224 };
     let size = weights.notes.get("image_size");
     let size = size
@@ -249,20 +341,8 @@ fn from_weights(weights: &Weights, device: &Device) -> Result<Loaded> {
         },
         batches: 0,
         seed: 0,
+        method: None,
     })
-}
-
-/// Overwrites the named parts of `flat`.
-fn fill(weights: &Weights, entries: &[Entry], flat: &Tensor) -> Result<()> {
-    let slots: Vec<_> = entries
-        .iter()
-        .map(|e| (e.name.as_str(), &e.shape))
-        .collect();
-    let mut values = flat.to_vec()?; // the gaps between them stay as they are
-    for (entry, taken) in entries.iter().zip(weights.take(&slots)?) {
-        values[entry.offset..][..entry.len()].copy_from_slice(&taken);
-    }
-    flat.overwrite(&values)
 }
 
 fn triple(weights: &Weights, note: &str) -> Option<[f32; 3]> {

@@ -45,6 +45,10 @@ const UNSAFE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "the steps done began with other weights",
+        &["encoder.init_from"],
+    ),
+    (
         "the steps done have learned from another loss",
         &[
             "method.name",

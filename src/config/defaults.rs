@@ -20,6 +20,7 @@ impl Default for Encoder {
             stem: Stem::Auto,
             image_size: 224,
             zero_init_residual: false,
+            init_from: String::new(),
         }
     }
 }

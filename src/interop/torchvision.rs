@@ -2,8 +2,10 @@
 //!
 //! A network is a list of (name, shape) with convolutions as our kernels hold them, (out, kh, kw, in);
 //! in the file they are (out, in, kh, kw). This module knows names and shapes, not networks.
-use super::Existing;
-use super::weights::{self, Array, Stored, Weights};
+use super::{
+    Existing, detectron2, huggingface,
+    weights::{self, Array, Stored, Weights},
+};
 use crate::{Error, Result, shape::Shape};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,14 +24,19 @@ pub struct Architecture {
     pub stem_kernel: usize,
 }
 
-/// Reads a file whose names are torchvision's, whatever stands before them: `module.`, `backbone.`,
-/// `encoder.` and what MoCo, SwAV, VISSL and Lightning write.
+/// Reads a file or a Hugging Face folder whose names are torchvision's, whatever stands before them:
+/// `module.`, `backbone.`, `encoder.` and what MoCo, SwAV, VISSL and Lightning write. detectron2's names
+/// are read as torchvision's.
 pub fn read(path: &Path) -> Result<Weights> {
-    let mut weights = weights::read(path)?;
+    let mut weights = match huggingface::is_one(path) {
+        true => huggingface::read(path)?,
+        false => weights::read(path)?,
+    };
     let mut bare = BTreeMap::new();
     for (name, array) in std::mem::take(&mut weights.arrays) {
         let short = without_prefixes(&name);
-        if bare.insert(short.to_string(), array).is_some() {
+        let short = detectron2::to_torchvision(short).unwrap_or_else(|| short.to_string());
+        if bare.contains_key(&short) {
             return Err(Error::Checkpoint {
                 path: path.into(),
                 why: format!(
@@ -37,6 +44,7 @@ pub fn read(path: &Path) -> Result<Weights> {
                 ),
             });
         }
+        bare.insert(short, array);
     }
     weights.arrays = bare;
     Ok(weights)
@@ -153,17 +161,25 @@ pub fn write(
     notes: &HashMap<String, String>,
     existing: Existing,
 ) -> Result<()> {
-    let turned: Vec<(&str, Array)> = tensors
-        .iter()
-        .map(|(name, array)| (name.as_str(), array.to_oihw()))
-        .collect();
+    let turned = turned(tensors);
+    weights::write(path, &with_counters(&turned, batches), notes, existing)
+}
+
+/// Convolutions (out, kh, kw, in) as (out, in, kh, kw).
+pub fn turned(tensors: &[(String, Array)]) -> Vec<(String, Array)> {
+    let turn = |(name, array): &(String, Array)| (name.clone(), array.to_oihw());
+    tensors.iter().map(turn).collect()
+}
+
+/// With a `num_batches_tracked` in every batch norm.
+pub fn with_counters(turned: &[(String, Array)], batches: i64) -> Vec<(String, Stored<'_>)> {
     let mut stored = Vec::new();
-    for (name, array) in &turned {
-        stored.push((name.to_string(), Stored::Floats(array)));
+    for (name, array) in turned {
+        stored.push((name.clone(), Stored::Floats(array)));
         if let Some(layer) = name.strip_suffix(".running_mean") {
             let name = format!("{layer}.num_batches_tracked");
             stored.push((name, Stored::Count(batches)));
         }
     }
-    weights::write(path, &stored, notes, existing)
+    stored
 }

@@ -1,5 +1,6 @@
 //! A safetensors file as arrays under names, and back. Every number is an f32 here, whatever it was.
-use super::{Existing, WholeFile};
+//! A `.pth` is read here too.
+use super::{Existing, WholeFile, pth};
 use crate::{Error, Result, shape::Shape};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -60,9 +61,17 @@ pub struct Weights {
     pub notes: HashMap<String, String>,
 }
 
-/// Reads every float of a safetensors file; integers (PyTorch's step counters) are passed over.
+/// Reads every float of a safetensors file or a `.pth`, told apart by their first bytes; integers
+/// (PyTorch's step counters) are passed over.
 pub fn read(path: &Path) -> Result<Weights> {
     let bytes = std::fs::read(path).map_err(Error::file(path))?;
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Ok(Weights {
+            path: path.into(),
+            arrays: pth::read(path, &bytes)?,
+            notes: HashMap::new(),
+        });
+    }
     let broken = |why: String| Error::Checkpoint {
         path: path.into(),
         why: format!("not a safetensors file: {why}{}", hint(&bytes)),
@@ -71,7 +80,7 @@ pub fn read(path: &Path) -> Result<Weights> {
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
     let mut arrays = BTreeMap::new();
     for (name, view) in tensors.iter() {
-        if let Some(values) = floats(&view) {
+        if let Some(values) = floats(view.dtype(), view.data()) {
             arrays.insert(name.to_string(), Array::new(view.shape(), values));
         }
     }
@@ -82,44 +91,32 @@ pub fn read(path: &Path) -> Result<Weights> {
     })
 }
 
-/// The likeliest mistake: PyTorch's own format, a zip or a pickle. Nothing here reads a pickle.
+/// The likeliest mistake: what `torch.save` wrote before 1.6, or some other pickle.
 fn hint(bytes: &[u8]) -> &'static str {
-    if bytes.starts_with(b"PK") || bytes.starts_with(b"\x80") {
-        "\n  it looks like a .pth file; convert it in Python: safetensors.torch.save_file(torch.load(F, weights_only=True), \"w.safetensors\")"
+    if bytes.starts_with(b"\x80") {
+        "\n  it looks like a .pth of PyTorch before 1.6; save it anew in Python: torch.save(torch.load(F, weights_only=True), \"w.pth\")"
     } else {
         ""
     }
 }
 
-fn floats(view: &TensorView) -> Option<Vec<f32>> {
-    let data = view.data();
-    Some(match view.dtype() {
-        Dtype::F32 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| f32::from_le_bytes(b))
-            .collect(),
-        Dtype::F64 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| f64::from_le_bytes(b) as f32)
-            .collect(),
-        Dtype::F16 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| f16::from_le_bytes(b).to_f32())
-            .collect(),
-        Dtype::BF16 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&b| bf16::from_le_bytes(b).to_f32())
-            .collect(),
+/// Little-endian `data`; `None` where `dtype` is none of floats.
+pub(super) fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F32 => numbers(data, f32::from_le_bytes),
+        Dtype::F64 => numbers(data, |b| f64::from_le_bytes(b) as f32),
+        Dtype::F16 => numbers(data, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::BF16 => numbers(data, |b| bf16::from_le_bytes(b).to_f32()),
         _ => return None,
     })
+}
+
+fn numbers<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    data.as_chunks()
+        .0
+        .iter()
+        .map(|&bytes| number(bytes))
+        .collect()
 }
 
 /// One tensor of a file to write.
@@ -127,6 +124,17 @@ pub enum Stored<'a> {
     Floats(&'a Array),
     /// An int64 without dimensions.
     Count(i64),
+}
+
+pub(super) fn little_endian(tensor: &Stored) -> Vec<u8> {
+    match tensor {
+        Stored::Floats(array) => little_endian_floats(array),
+        Stored::Count(n) => n.to_le_bytes().to_vec(),
+    }
+}
+
+pub(super) fn little_endian_floats(array: &Array) -> Vec<u8> {
+    array.values.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
 /// Writes `tensors` as they are, with `notes` beside `{"format": "pt"}`, which some loaders insist on.
@@ -139,11 +147,8 @@ pub fn write(
     let bytes: Vec<(Dtype, &[usize], Vec<u8>)> = tensors
         .iter()
         .map(|(_, tensor)| match tensor {
-            Stored::Floats(array) => {
-                let bytes = array.values.iter().flat_map(|x| x.to_le_bytes());
-                (Dtype::F32, array.shape.dims(), bytes.collect())
-            }
-            Stored::Count(n) => (Dtype::I64, &[][..], n.to_le_bytes().to_vec()),
+            Stored::Floats(array) => (Dtype::F32, array.shape.dims(), little_endian(tensor)),
+            Stored::Count(_) => (Dtype::I64, &[][..], little_endian(tensor)),
         })
         .collect();
     let views = tensors

@@ -1,11 +1,14 @@
 //! A file that appears whole or not at all: written beside its place, flushed to the disk, then renamed.
 use crate::{Error, Result};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufWriter, Seek, Write},
     path::{Path, PathBuf},
 };
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
+
+/// Of what is not finished.
+const PREFIX: &str = ".selfsame-";
 
 /// What to do about a file of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,19 @@ impl Existing {
             Existing::Replace
         } else {
             Existing::Refuse
+        }
+    }
+
+    /// As [`Existing::check`], of a folder: what an empty one would lose is nothing.
+    pub fn check_folder(self, path: &Path) -> Result<()> {
+        if path.is_file() {
+            let path = path.display();
+            return Err(Error::Config(format!("{path} is a file; name a folder")));
+        }
+        let occupied = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        match self == Existing::Refuse && occupied {
+            true => Err(taken(path)),
+            false => Ok(()),
         }
     }
 
@@ -40,7 +56,7 @@ impl Existing {
 fn taken(path: &Path) -> Error {
     let path = path.display();
     Error::Config(format!(
-        "{path} exists\n  name another file, or pass --force to replace it"
+        "{path} exists\n  name another, or pass --force to replace it"
     ))
 }
 
@@ -97,6 +113,55 @@ impl WholeFile {
     }
 }
 
+/// A folder that appears with all its files or not at all; where it replaces one, each file appears whole,
+/// and files of other names stay. Dropped before [`WholeFolder::finish`], it leaves nothing behind.
+pub struct WholeFolder {
+    path: PathBuf,
+    existing: Existing,
+    temporary: TempDir,
+}
+
+impl WholeFolder {
+    pub fn create(path: &Path, existing: Existing) -> Result<WholeFolder> {
+        existing.check_folder(path)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let temporary = builder.tempdir_in(folder_of(path));
+        Ok(WholeFolder {
+            path: path.to_path_buf(),
+            existing,
+            temporary: temporary.map_err(Error::file(path))?,
+        })
+    }
+
+    /// Where its files are to be written meanwhile, each whole.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    pub fn finish(self) -> Result<()> {
+        let path = &self.path;
+        self.existing.check_folder(path)?;
+        match fs::rename(self.path(), path) {
+            Err(_) if self.existing == Existing::Replace && path.is_dir() => self.move_files(),
+            moved => moved,
+        }
+        .map_err(Error::file(path))?;
+        let folder = File::open(folder_of(path)).map_err(Error::file(path))?;
+        folder.sync_all().map_err(Error::file(path))
+    }
+
+    fn move_files(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.path())? {
+            let entry = entry?;
+            fs::rename(entry.path(), self.path.join(entry.file_name()))?;
+        }
+        File::open(&self.path)?.sync_all()
+    }
+}
+
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -107,7 +172,7 @@ fn folder_of(path: &Path) -> &Path {
 /// With a new file's usual permissions: a temporary one would be its owner's alone.
 fn new_file_in(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".selfsame-");
+    builder.prefix(PREFIX);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)

@@ -40,6 +40,12 @@ impl Conv {
             },
         }
     }
+    pub fn name<'a>(&self, layout: &'a Layout) -> &'a str {
+        layer(&layout.entry(self.weight).name)
+    }
+    pub fn stride(&self) -> Stride {
+        self.stride
+    }
     /// The output, and what the batch norm behind it need not look for again.
     pub fn forward(&self, pass: &mut Pass, x: &Var) -> Result<(Var, Option<Partial>)> {
         let weight = pass.weight(self.weight);
@@ -90,6 +96,9 @@ impl BatchNorm {
             channels,
         }
     }
+    pub fn name<'a>(&self, layout: &'a Layout) -> &'a str {
+        layer(&layout.entry(self.scale).name)
+    }
     /// Scale, shift, memory, and where statistics come from: from `partial` where the batch's are wanted
     /// and x came with it.
     fn terms(
@@ -138,6 +147,13 @@ impl BatchNorm {
         let (scale, shift, running, mode) = self.terms(pass, partial)?;
         ops::batch_norm_add_relu(&mut pass.tape, x, &scale, &shift, residual, &running, mode)
     }
+}
+
+/// `layer1.0.conv1` of its `layer1.0.conv1.weight`.
+fn layer(parameter: &str) -> &str {
+    parameter
+        .rsplit_once('.')
+        .map_or(parameter, |(layer, _)| layer)
 }
 
 /// y = x wᵀ (+ bias): (rows, inputs) to (rows, outputs).

@@ -77,19 +77,19 @@ pub enum Stem {
 /// A description: blocks of parameter ids.
 #[derive(Clone, Debug)]
 pub struct ResNet {
-    stem: Stem,
-    conv1: Conv,
-    bn1: BatchNorm,
+    pub(super) stem: Stem,
+    pub(super) conv1: Conv,
+    pub(super) bn1: BatchNorm,
     /// The blocks of each stage: torchvision's layer1, layer2, ...
-    stages: Vec<Vec<Block>>,
+    pub(super) stages: Vec<Vec<Block>>,
     features: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Block {
+pub(super) struct Block {
     /// All but the last end in relu; the last ends in the sum.
-    layers: Vec<(Conv, BatchNorm)>,
-    downsample: Option<(Conv, BatchNorm)>,
+    pub(super) layers: Vec<(Conv, BatchNorm)>,
+    pub(super) downsample: Option<(Conv, BatchNorm)>,
 }
 
 impl ResNet {

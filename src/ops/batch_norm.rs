@@ -14,7 +14,7 @@ use crate::{
     },
 };
 pub(super) use statistics::chunk_statistics;
-pub use statistics::{Mode, Norm, Partial, Running};
+pub use statistics::{EPSILON, Mode, Norm, Partial, Running};
 
 /// Normalises each channel of x (.., channels), then scales by gamma and shifts by beta, f32 (channels).
 pub fn batch_norm(

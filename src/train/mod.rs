@@ -5,6 +5,7 @@ pub mod changes;
 pub mod checkpoint;
 pub mod dump;
 pub mod feed;
+pub mod first;
 pub mod log;
 mod monitor;
 pub mod neighbours;

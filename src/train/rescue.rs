@@ -63,6 +63,11 @@ impl Trainer {
             )));
         }
         if checkpoint::list(checkpoints)?.is_empty() {
+            if !self.config.encoder.init_from.is_empty() {
+                return Err(Error::Numeric(format!(
+                    "{why}\n  there is no checkpoint to go back to; start the run again"
+                )));
+            }
             let lineage = mem::take(&mut self.lineage);
             *self = Trainer::new(&self.device, &self.config, self.dataset())?;
             self.lineage = lineage;

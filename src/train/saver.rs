@@ -143,6 +143,27 @@ impl Trainer {
         room::check(checkpoints, self.state_bytes(), self.config.output.keep)
     }
 
+    /// Writes a checkpoint of step 0, so that a run whose first weights are not the seed's needs nothing
+    /// but its own folder from then on.
+    pub fn save_first(&mut self, checkpoints: &Path) -> Result<()> {
+        let (stamp, keep) = (self.stamp(), self.config.output.keep);
+        checkpoint::write(checkpoints, &stamp, &self.state()?, keep).map(drop)
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            step: self.step,
+            config: self.config.hash(),
+            dataset: self.fingerprint,
+            images: self.dataset.len() as u64,
+            bad: self.bad,
+        }
+    }
+
+    fn state(&mut self) -> Result<State> {
+        state::gather(&self.params, &self.velocities, &mut *self.network.method)
+    }
+
     /// Copies the state as it is now, and lets training go on.
     pub(super) fn save(&mut self, log: &Log, saver: &mut Saver) -> Result<()> {
         saver.settle(log);
@@ -150,16 +171,8 @@ impl Trainer {
             return Ok(());
         }
         saver.last = Instant::now();
-        let stamp = Stamp {
-            step: self.step,
-            config: self.config.hash(),
-            dataset: self.fingerprint,
-            images: self.dataset.len() as u64,
-            bad: self.bad,
-        };
-        let method = &mut *self.network.method;
-        let state = state::gather(&self.params, &self.velocities, method)?;
-        if let Err(why) = saver.start(stamp, state) {
+        let state = self.state()?;
+        if let Err(why) = saver.start(self.stamp(), state) {
             log.warn(&format!(
                 "[checkpoint]: step {} was not saved, training goes on\n  {why}",
                 self.step

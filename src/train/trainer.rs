@@ -24,6 +24,7 @@ use crate::{
     Device, Error, Result, Tensor,
     config::{self, Config},
     data::{Dataset, sampler::steps_per_epoch},
+    interop::weights::Weights,
     methods::Phase,
     nn::{Params, Pass},
     ops::optimize::{self, Moved, Segments},
@@ -85,9 +86,19 @@ pub enum Outcome {
 impl Trainer {
     /// At step 0.
     pub fn new(device: &Device, config: &Config, dataset: &Arc<Dataset>) -> Result<Trainer> {
+        Trainer::starting(device, config, dataset, None)
+    }
+
+    /// As `new`, but the encoder's first values are `weights`, where there are any.
+    pub fn starting(
+        device: &Device,
+        config: &Config,
+        dataset: &Arc<Dataset>,
+        weights: Option<&Weights>,
+    ) -> Result<Trainer> {
         let per_epoch = steps_per_epoch(dataset.len(), config.schedule.batch)?;
         let peak = config.optimize.lr.at(config.schedule.batch);
-        let network = Network::new(device, config, About::of(dataset))?;
+        let network = Network::starting(device, config, About::of(dataset), weights)?;
         let params = network.params.clone();
         let scalars = Scalars::new(device)?;
         let segments = |frozen| build::segments(device, &network.layout, &config.optimize, frozen);

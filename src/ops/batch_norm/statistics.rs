@@ -14,7 +14,8 @@ use crate::{
 };
 use rayon::prelude::*;
 
-const EPSILON: f32 = 1e-5;
+/// Added to every variance.
+pub const EPSILON: f32 = 1e-5;
 /// How far the running statistics move towards those of a batch.
 const MOMENTUM: f32 = 0.1;
 

@@ -2,10 +2,12 @@
 mod methods;
 mod views;
 
+use super::first;
 use crate::{
     Device, Error, Result, Tensor,
     config::{self, Arch, Config, Rule},
     data::Dataset,
+    interop::weights::Weights,
     methods::Method,
     nn::{Architecture, Layout, ParameterId, Params, ResNet, Stem},
     ops::optimize::{self, Segment, Segments, Step},
@@ -43,11 +45,24 @@ impl About {
 impl Network {
     /// At its first values, which the seed decides.
     pub fn new(device: &Device, config: &Config, about: About) -> Result<Network> {
+        Network::starting(device, config, about, None)
+    }
+
+    /// As `new`, but the encoder's first values are `weights`, where there are any.
+    pub fn starting(
+        device: &Device,
+        config: &Config,
+        about: About,
+        weights: Option<&Weights>,
+    ) -> Result<Network> {
         let mut layout = Layout::default();
         let encoder = encoder(&config.encoder, &mut layout);
         let plan = methods::describe(config, about, &encoder, &mut layout)?;
         let layout = Arc::new(layout);
         let params = Params::new(device, &layout, config.schedule.seed)?;
+        if let Some(weights) = weights {
+            first::fill(&params, weights)?;
+        }
         let method = plan(&params)?;
         Ok(Network {
             layout,
@@ -58,8 +73,8 @@ impl Network {
     }
 }
 
-/// The backbone alone; its parameters come first in `layout`.
-pub fn encoder(config: &config::Encoder, layout: &mut Layout) -> ResNet {
+/// Which backbone it is, but for its width.
+pub fn kind(config: &config::Encoder) -> (Architecture, Stem) {
     let architecture = match config.arch {
         Arch::Tiny => Architecture::Tiny,
         Arch::Resnet18 => Architecture::ResNet18,
@@ -70,6 +85,12 @@ pub fn encoder(config: &config::Encoder, layout: &mut Layout) -> ResNet {
         config::Stem::Auto if config.image_size > 64 => Stem::ImageNet,
         config::Stem::Auto | config::Stem::Cifar => Stem::Cifar,
     };
+    (architecture, stem)
+}
+
+/// The backbone alone; its parameters come first in `layout`.
+pub fn encoder(config: &config::Encoder, layout: &mut Layout) -> ResNet {
+    let (architecture, stem) = kind(config);
     let residual = if config.zero_init_residual { 0.0 } else { 1.0 };
     let width = config.width_multiplier;
     ResNet::with(layout, architecture, stem, width, residual)
