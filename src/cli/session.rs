@@ -40,6 +40,7 @@ impl Session {
         let steps = self.trainer.schedule.steps;
         let path = self.run.path().to_path_buf();
         let mut log = Log::open(&path, config.output.log_every, self.trainer.step, steps)?;
+        log.show(&path, &config, self.trainer.step);
         for warning in self.run.warnings.iter().chain(&self.warnings) {
             log.warn(warning);
         }
@@ -53,7 +54,7 @@ impl Session {
         self.neighbours = neighbours
             .map(|n| n.affordable(device, network))
             .transpose()?;
-        let untrained = self.untrained(&log, &stop)?;
+        let untrained = self.untrained(&mut log, &stop)?;
         if trace {
             self.trainer.device.start_trace()?;
         }
@@ -64,6 +65,9 @@ impl Session {
             return Err(self.stopped(why));
         }
         let trained = self.score(&self.trainer.params, &stop)?;
+        if let Some(score) = &trained {
+            log.knn(steps, score.top1);
+        }
         let weights = self.export()?;
         let loss = log
             .loss
@@ -146,12 +150,15 @@ impl Session {
     }
 
     /// What the weights that the run began with were worth: they are a function of the seed.
-    fn untrained(&self, log: &Log, stop: &Stop) -> Result<Option<Score>> {
+    fn untrained(&self, log: &mut Log, stop: &Stop) -> Result<Option<Score>> {
         let t = &self.trainer;
         let params = Params::new(&t.device, &t.network.layout, t.config.schedule.seed)?;
         let score = self.score(&params, stop)?;
         if let Some(score) = score {
             log.say(&format!("kNN      {:.1} % untrained", score.top1));
+            if t.step == 0 {
+                log.knn(0, score.top1);
+            }
         }
         Ok(score)
     }

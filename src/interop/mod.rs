@@ -1,4 +1,6 @@
-//! Files other programs read and write: torchvision's weights as safetensors, features as npy.
+//! Files other programs read and write: torchvision's weights as safetensors, features as npy, TensorBoard's
+//! events.
+pub mod events;
 pub mod npy;
 pub mod torchvision;
 pub mod weights;

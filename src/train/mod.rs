@@ -1,11 +1,13 @@
 //! Training: where batches come from, the loop over them, and what survives it.
 pub mod advice;
+mod board;
 pub mod build;
 pub mod changes;
 pub mod checkpoint;
 pub mod dump;
 pub mod feed;
 pub mod log;
+mod metrics;
 mod monitor;
 pub mod neighbours;
 mod numbers;
@@ -13,13 +15,14 @@ mod parts;
 pub mod plan;
 #[cfg(feature = "fault")]
 mod planted;
+pub mod preview;
 mod replay;
 mod rescue;
 pub mod rollback;
 mod room;
 pub mod run;
 mod saver;
-mod scalars;
+pub mod scalars;
 pub mod schedule;
 pub mod state;
 mod steps;

@@ -1,5 +1,5 @@
 //! A run's folder: `config.toml`, `changes.jsonl`, `env.json`, `data.json`, `LOCK`, `metrics.jsonl`, `bad_images.jsonl`,
-//! `checkpoints/`, `exports/`.
+//! `events.out.tfevents.*`, `checkpoints/`, `exports/`.
 use crate::{Error, Result, config::Config};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -203,7 +203,7 @@ fn start_time(pid: u32) -> Option<u64> {
     (!matches!(state, "Z" | "X")).then_some(started)
 }
 
-fn hostname() -> String {
+pub(super) fn hostname() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| std::env::var("HOSTNAME").ok());
     name.map_or("unknown".into(), |name| name.trim().into())
