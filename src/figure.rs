@@ -1,4 +1,5 @@
-//! Charts as files: lines over numbers, or lines and bars over categories. SVG, or PNG by extension.
+//! Charts as files: lines over numbers, or lines and bars over categories. SVG, or PNG by extension. And
+//! sheets: pictures side by side.
 //!
 //! Colours are Okabe and Ito's, which colour-blind eyes tell apart, and every line has a mark of its own, so
 //! that a print without colour reads too. `plotters` draws, without its default features: it adds eight small
@@ -6,10 +7,12 @@
 //! typeface is inside the program, so a figure is the same on every machine.
 mod axis;
 mod draw;
+mod sheet;
 
 use crate::{Error, Result};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use plotters::prelude::*;
+pub use sheet::{Cell, Sheet};
 use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -76,12 +79,11 @@ impl Chart {
     /// The bytes of the file.
     pub fn render(&self, format: Format) -> Result<Vec<u8>> {
         draw::register_typeface();
-        let failed = |why: String| Error::Config(format!("the figure cannot be drawn: {why}"));
         match format {
             Format::Svg => {
                 let mut text = String::new();
                 let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-                draw::chart(self, &area, 1, 0.0).map_err(|e| failed(e.to_string()))?;
+                drawn(draw::chart(self, &area, 1, 0.0))?;
                 drop(area);
                 Ok(text.into_bytes())
             }
@@ -90,15 +92,22 @@ impl Chart {
                 let mut pixels = vec![0; (3 * width * height) as usize];
                 let area = BitMapBackend::with_buffer(&mut pixels, (width, height));
                 let area = area.into_drawing_area();
-                draw::chart(self, &area, PIXELS, draw::RASTER)
-                    .map_err(|e| failed(e.to_string()))?;
+                drawn(draw::chart(self, &area, PIXELS, draw::RASTER))?;
                 drop(area);
-                let mut bytes = Vec::new();
-                PngEncoder::new(&mut bytes)
-                    .write_image(&pixels, width, height, ExtendedColorType::Rgb8)
-                    .map_err(|e| failed(e.to_string()))?;
-                Ok(bytes)
+                png(&pixels, width, height)
             }
         }
     }
+}
+
+fn drawn<T, E: std::error::Error>(done: Result<T, E>) -> Result<T> {
+    done.map_err(|why| Error::Config(format!("the figure cannot be drawn: {why}")))
+}
+
+/// Of RGB `pixels` (height, width, 3).
+fn png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new(&mut bytes);
+    drawn(encoder.write_image(pixels, width, height, ExtendedColorType::Rgb8))?;
+    Ok(bytes)
 }
