@@ -269,6 +269,8 @@ pub struct Output {
     pub keep: usize,
     /// Steps between two lines of the log.
     pub log_every: u64,
+    /// Whether the run is shown on TensorBoard too.
+    pub tensorboard: bool,
 }
 
 impl Config {
@@ -300,8 +302,11 @@ impl Config {
             checkpoint_every: "10m".parse().expect("an interval"),
             keep: 3,
             log_every: 50,
+            tensorboard: true,
         };
         (same.schedule.epochs, same.schedule.steps) = (0, 0);
-        xxh3_64(same.to_toml().as_bytes())
+        // Runs from before there was this key have a hash without it.
+        let text = same.to_toml().replace("tensorboard = true\n", "");
+        xxh3_64(text.as_bytes())
     }
 }

@@ -1,5 +1,5 @@
 //! Charts as files: lines or dots over numbers, lines and bars over categories, and grids of images. SVG,
-//! or PNG by extension.
+//! or PNG by extension. And sheets: pictures side by side.
 //!
 //! Colours are Okabe and Ito's, which colour-blind eyes tell apart, and every line has a mark of its own, so
 //! that a print without colour reads too. `plotters` draws, without its default features: it adds eight small
@@ -8,6 +8,7 @@
 mod axis;
 mod draw;
 mod grid;
+mod sheet;
 
 use crate::{Error, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -15,6 +16,7 @@ use draw::Drawn;
 pub use grid::{Frame, Grid, Tile};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use plotters::{coord::Shift, prelude::*};
+pub use sheet::{Cell, Sheet};
 use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -123,14 +125,12 @@ struct Placed<'a> {
 
 fn rendered(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
     draw::register_typeface();
-    let failed = |why: String| Error::Config(format!("the figure cannot be drawn: {why}"));
     let size = drawing.size();
     match format {
         Format::Svg => {
             let mut text = String::new();
             let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
-            let drawn = drawing.draw(&area, 1, 0.0);
-            drawn.map_err(|e| failed(e.to_string()))?;
+            drawn(drawing.draw(&area, 1, 0.0))?;
             drop(area);
             let mut images = String::new();
             for image in drawing.images() {
@@ -143,8 +143,7 @@ fn rendered(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
             let mut pixels = vec![0; (3 * width * height) as usize];
             let area = BitMapBackend::with_buffer(&mut pixels, (width, height));
             let area = area.into_drawing_area();
-            let drawn = drawing.draw(&area, PIXELS, draw::RASTER);
-            drawn.map_err(|e| failed(e.to_string()))?;
+            drawn(drawing.draw(&area, PIXELS, draw::RASTER))?;
             drop(area);
             for image in drawing.images() {
                 image.onto(&mut pixels, width as usize);
@@ -177,10 +176,14 @@ impl Placed<'_> {
     }
 }
 
+fn drawn<T, E: std::error::Error>(done: Result<T, E>) -> Result<T> {
+    done.map_err(|why| Error::Config(format!("the figure cannot be drawn: {why}")))
+}
+
+/// Of RGB `pixels` (height, width, 3).
 fn png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    PngEncoder::new(&mut bytes)
-        .write_image(pixels, width, height, ExtendedColorType::Rgb8)
-        .map_err(|e| Error::Config(format!("the figure cannot be drawn: {e}")))?;
+    let encoder = PngEncoder::new(&mut bytes);
+    drawn(encoder.write_image(pixels, width, height, ExtendedColorType::Rgb8))?;
     Ok(bytes)
 }

@@ -20,7 +20,7 @@
 //! | [`methods`] | one file a paper |
 //! | [`data`] | images from the disk to uint8 crops, in an order that (seed, epoch) fixes |
 //! | [`train`] | the loop, schedule, checkpoints, log: it decides nothing about learning |
-//! | [`evaluate`], [`interop`] | what the features are worth; weights and vectors for other programs |
+//! | [`evaluate`], [`interop`] | what the features are worth; weights, vectors and events for other programs |
 //! | [`figure`] | charts as files: SVG and PNG |
 //! | [`study`] | one file an experiment: its runs, what is measured of them, what the numbers say |
 //! | [`report`] | one page about runs: curves, settings, what their weights see |

@@ -154,3 +154,15 @@ fn the_hash_tells_another_run_from_the_same_one() {
     longer.schedule.batch = 64;
     assert_ne!(config.hash(), longer.hash());
 }
+
+/// A key that came later is not of the hash: what an earlier version saved can be resumed.
+#[test]
+fn the_hash_of_earlier_runs_is_known() {
+    let mut config = preset("tiny");
+    config.data.images = vec!["synthetic:64:16".into()];
+    config.encoder.image_size = 16;
+    config.schedule.batch = 8;
+    assert_eq!(config.hash(), 0x54bb_ca0d_025b_dd81);
+    config.output.tensorboard = false;
+    assert_eq!(config.hash(), 0x54bb_ca0d_025b_dd81);
+}

@@ -115,6 +115,9 @@ pub struct TrainFlags {
     /// Steps between two lines of the log
     #[arg(long, value_name = "N", help_heading = "Output")]
     log_every: Option<u64>,
+    /// Write no RUN/events.out.tfevents.*
+    #[arg(long, help_heading = "Output")]
+    no_tensorboard: bool,
 
     /// A file of values, as RUN/config.toml; flags win over it
     #[arg(long, value_name = "FILE.toml", help_heading = "Configuration")]
@@ -236,6 +239,9 @@ impl TrainFlags {
             if let Some(value) = value {
                 layers.set(flag, key, value)?;
             }
+        }
+        if self.no_tensorboard {
+            layers.set("--no-tensorboard", "output.tensorboard", false)?;
         }
         if !self.images.is_empty() {
             layers.set("IMAGES", "data.images", self.images.clone())?;

@@ -23,6 +23,7 @@ mod resume;
 mod session;
 mod study;
 mod train;
+mod views;
 mod weights;
 
 use crate::Result;
@@ -76,6 +77,8 @@ enum Command {
     Export(export::ExportArgs),
     /// What training would find in these images: bad ones, duplicates, leaks, speed
     Check(check::CheckArgs),
+    /// What a method is shown of images, as a picture
+    Views(views::ViewsArgs),
     /// Images made smaller, in a few large files
     Pack(pack::PackArgs),
     /// How fast this machine decodes and crops images
@@ -106,6 +109,7 @@ pub fn run() -> Result<()> {
         Command::Study(args) => study::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Views(args) => views::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Kernels(args) => kernels::run(&args),

@@ -43,6 +43,7 @@ impl Session {
         let steps = self.trainer.schedule.steps;
         let path = self.run.path().to_path_buf();
         let mut log = Log::open(&path, config.output.log_every, self.trainer.step, steps)?;
+        log.show(&path, &config, self.trainer.step);
         for warning in self.run.warnings.iter().chain(&self.warnings) {
             log.warn(warning);
         }
@@ -56,7 +57,7 @@ impl Session {
         self.neighbours = neighbours
             .map(|n| n.affordable(device, network))
             .transpose()?;
-        let untrained = self.untrained(&log, &stop)?;
+        let untrained = self.untrained(&mut log, &stop)?;
         if trace {
             self.trainer.device.start_trace()?;
         }
@@ -68,6 +69,9 @@ impl Session {
         }
         let trained = self.score(&self.trainer.params, &stop)?;
         self.keep(&log, self.trainer.step, trained);
+        if let Some(score) = &trained {
+            log.knn(steps, score.top1);
+        }
         let weights = self.export()?;
         let loss = log
             .loss
@@ -152,7 +156,7 @@ impl Session {
 
     /// What the weights that the run began with were worth: they are a function of the seed, or are known
     /// at step 0 alone.
-    fn untrained(&self, log: &Log, stop: &Stop) -> Result<Option<Score>> {
+    fn untrained(&self, log: &mut Log, stop: &Stop) -> Result<Option<Score>> {
         let t = &self.trainer;
         let (params, what) = match (&t.config.encoder.init_from[..], t.step) {
             ("", _) => {
@@ -168,6 +172,9 @@ impl Session {
         let score = self.score(&params, stop)?;
         if let Some(score) = score {
             log.say(&format!("kNN      {:.1} % {what}", score.top1));
+            if t.step == 0 {
+                log.knn(0, score.top1);
+            }
         }
         self.keep(log, 0, score);
         Ok(score)

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Device, Result,
-    config::{Config, Preset, Scale},
+    config::{Config, MethodName, Preset, Scale},
     data::Dataset,
     interop::weights::Weights,
     train::{neighbours::Neighbours, run::Run, stop::Stop, trainer::Trainer},
@@ -71,6 +71,22 @@ fn suited(flags: &TrainFlags, dataset: &Dataset, device: &Device) -> Result<Conf
     if flags.preset.is_some() {
         return said(flags).config();
     }
+    let method = said(flags).first()?.method.name;
+    let (preset, image_size) = preset_for(method, dataset, device);
+    Said {
+        flags,
+        preset: Some(preset.name),
+        image_size,
+    }
+    .config()
+}
+
+/// By the images' size and the device; and the pixels a side that suit the images. Says which.
+pub fn preset_for(
+    method: MethodName,
+    dataset: &Dataset,
+    device: &Device,
+) -> (&'static Preset, Option<u32>) {
     let common = dataset
         .common_size()
         .map(|(width, height)| width.max(height));
@@ -80,7 +96,7 @@ fn suited(flags: &TrainFlags, dataset: &Dataset, device: &Device) -> Result<Conf
         (_, Some(_)) => Scale::Cifar,
         (_, None) => Scale::ImageNet,
     };
-    let preset = Preset::of(said(flags).first()?.method.name, scale);
+    let preset = Preset::of(method, scale);
     let Preset { name, about, .. } = preset;
     eprintln!("preset   {name}: {about}; another by --preset");
     let image_size = match (scale, small) {
@@ -88,10 +104,5 @@ fn suited(flags: &TrainFlags, dataset: &Dataset, device: &Device) -> Result<Conf
         (Scale::Tiny, None) => Some(SMALL),
         _ => None,
     };
-    Said {
-        flags,
-        preset: Some(preset.name),
-        image_size,
-    }
-    .config()
+    (preset, image_size)
 }

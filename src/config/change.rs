@@ -21,6 +21,7 @@ const SAFE: &[&str] = &[
     "output.checkpoint_every",
     "output.keep",
     "output.log_every",
+    "output.tensorboard",
 ];
 
 /// By what a change of them would break.

@@ -122,6 +122,7 @@ impl Default for Output {
             checkpoint_every: "10m,epoch".parse().expect("two intervals"),
             keep: 3,
             log_every: 50,
+            tensorboard: true,
         }
     }
 }

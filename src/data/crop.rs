@@ -187,13 +187,7 @@ thread_local! {
 }
 
 /// As [`resize_into`], to (width, height) `to`.
-pub(super) fn resize_to(
-    image: &Image,
-    from: CropBox,
-    to: (u32, u32),
-    filter: Filter,
-    out: &mut [u8],
-) {
+pub fn resize_to(image: &Image, from: CropBox, to: (u32, u32), filter: Filter, out: &mut [u8]) {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter.kernel()));
     let (x, y, width, height) = (from.x, from.y, from.width, from.height);
     let source = TypedCroppedImage::new(typed(image), x, y, width, height)

@@ -68,14 +68,34 @@ impl Loader {
     /// Makes this process's part of each of the plan's batches.
     /// Errors where the dataset holds no whole batch, or a batch no equal shares.
     pub fn start_share(dataset: Arc<Dataset>, plan: Plan, share: Share) -> Result<Loader> {
+        Loader::begin(dataset, plan, share, None)
+    }
+
+    /// As [`Loader::start`]; the images of the first epoch are `first_order`, if it is given, and not those
+    /// that the seed says.
+    pub fn start_in_order(
+        dataset: Arc<Dataset>,
+        plan: Plan,
+        first_order: Option<Vec<u32>>,
+    ) -> Result<Loader> {
+        Loader::begin(dataset, plan, Share::ALL, first_order)
+    }
+
+    fn begin(
+        dataset: Arc<Dataset>,
+        plan: Plan,
+        share: Share,
+        first_order: Option<Vec<u32>>,
+    ) -> Result<Loader> {
         let steps = plan.start_step..plan.steps.max(plan.start_step);
         let (workers, depth) = (plan.workers, plan.depth);
         let mut tally = Tally::new(dataset.len(), plan.max_bad);
         let good = plan.start_step as usize * plan.batch;
         tally.resume(good, plan.bad_before as usize);
+        let known = first_order.into_iter().map(|order| (0, Arc::new(order)));
         let maker = Maker {
             steps_per_epoch: sampler::steps_per_epoch(dataset.len(), plan.batch)?,
-            orders: Mutex::default(),
+            orders: Mutex::new(known.collect()),
             places: share.places(plan.batch)?,
             dataset,
             plan,

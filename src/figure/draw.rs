@@ -203,7 +203,16 @@ pub struct Canvas<'a, DB: DrawingBackend> {
     pub lowered: f64,
 }
 
-impl<DB: DrawingBackend> Canvas<'_, DB> {
+impl<'a, DB: DrawingBackend> Canvas<'a, DB> {
+    /// On a bitmap, whose units are pixels.
+    pub fn of_pixels(area: &'a DrawingArea<DB, Shift>) -> Canvas<'a, DB> {
+        Canvas {
+            area,
+            scale: 1.0,
+            lowered: RASTER,
+        }
+    }
+
     fn pixel(&self, (x, y): Point) -> (i32, i32) {
         let pixel = |v: f64| (v * self.scale).round() as i32;
         (pixel(x), pixel(y))
@@ -235,9 +244,21 @@ impl<DB: DrawingBackend> Canvas<'_, DB> {
         self.area.draw(&Text::new(text, at, style))
     }
 
-    fn width(&self, text: &str, size: f64) -> f64 {
+    pub fn width(&self, text: &str, size: f64) -> f64 {
         let size = self.area.estimate_text_size(text, &self.style(size));
         size.map_or(0.0, |(width, _)| width as f64 / self.scale)
+    }
+
+    /// As much of the end of `text` as `room` holds.
+    pub fn end_of(&self, text: &str, room: f64, size: f64) -> String {
+        let fits = |text: &String| self.width(text, size) <= room;
+        let starts = text.char_indices().skip(1);
+        let cut = starts.map(|(at, _)| format!("…{}", &text[at..]));
+        [text.to_string()]
+            .into_iter()
+            .chain(cut)
+            .find(fits)
+            .unwrap_or_default()
     }
 
     fn polygon(&self, points: &[Point], color: RGBColor) -> Drawn<DB> {

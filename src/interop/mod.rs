@@ -1,5 +1,6 @@
 //! Files other programs read and write: a ResNet's weights in the forms and under the names that they
-//! know, features as npy. `tests/exports` has each read by its reader; the versions it was last done with:
+//! know, features as npy, TensorBoard's events. `tests/exports` has each read by its reader; the versions it
+//! was last done with:
 //!
 //! | written | read by |
 //! |---|---|
@@ -10,6 +11,7 @@
 //! | [`onnx`] | onnx 1.23.2's checker, ONNX Runtime 1.32.0 |
 //! | [`npy`] | NumPy 2.4.6, mapped or not |
 pub mod detectron2;
+pub mod events;
 mod grow;
 pub mod huggingface;
 pub mod npy;

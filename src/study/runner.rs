@@ -175,6 +175,7 @@ impl<'a> Runner<'a> {
         }
         let interval = trainer.config.output.log_every;
         let mut log = Log::open(run.path(), interval, trainer.step, end)?;
+        log.show(run.path(), &trainer.config, trainer.step);
         run.warnings.iter().for_each(|warning| log.warn(warning));
         let outcome = trainer.run(&run.checkpoints(), &mut log, self.place.stop);
         log.finish();

@@ -1,18 +1,27 @@
-//! What a run says while it runs: a bar on a terminal, one line an interval elsewhere, `metrics.jsonl`
-//! and `bad_images.jsonl` in its folder. All talk goes to stderr. A log that cannot be written warns
-//! once and stops nothing.
-use crate::{Error, Result, config::hours_minutes, data::BadImage, evaluate::Collapse};
+//! What a run says while it runs: a bar on a terminal, one line an interval elsewhere; in its folder
+//! `metrics.jsonl`, `bad_images.jsonl` and what TensorBoard shows. All talk goes to stderr. A log that
+//! cannot be written warns once and stops nothing.
+pub use super::metrics::{Line, lines};
+use super::{
+    board::{self, Board},
+    metrics::{METRICS, drop_after},
+    preview::Shown,
+};
+use crate::{
+    Error, Result,
+    config::{Config, hours_minutes},
+    data::BadImage,
+    evaluate::Collapse,
+};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
     fs::{self, File, OpenOptions},
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-const METRICS: &str = "metrics.jsonl";
 const BAD_IMAGES: &str = "bad_images.jsonl";
 
 /// One step's numbers, from the trainer.
@@ -30,34 +39,11 @@ pub struct Step {
     pub collapse: Option<Collapse>,
 }
 
-/// A line of `metrics.jsonl`: means over the steps since the one before.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Line {
-    pub step: u64,
-    pub epoch: u32,
-    pub loss: f64,
-    pub lr: f64,
-    pub gradient_norm: f64,
-    pub images_per_second: f64,
-    /// Share of the time that images were waited for.
-    pub wait: f64,
-    /// Of the line's last step.
-    #[serde(flatten)]
-    pub collapse: Option<Collapse>,
-}
-
-/// Of a run's `metrics.jsonl`; a line that was not written whole is none.
-pub fn lines(run: &Path) -> Result<Vec<Line>> {
-    let path = run.join(METRICS);
-    let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let lines = text.lines().map(serde_json::from_str);
-    Ok(lines.filter_map(Result::ok).collect())
-}
-
 pub struct Log {
     bar: Option<ProgressBar>,
     metrics: Option<File>,
     bad_images: Option<File>,
+    board: Option<Board>,
     known_bad: HashSet<u32>,
     interval: u64,
     steps: u64,
@@ -90,6 +76,7 @@ impl Log {
                 .then(|| new_bar(done, steps)),
             metrics: Some(append_to(&run.join(METRICS))?),
             bad_images: Some(append_to(&run.join(BAD_IMAGES))?),
+            board: None,
             known_bad,
             interval,
             steps,
@@ -98,9 +85,21 @@ impl Log {
         })
     }
 
+    /// Shows the run on TensorBoard too, unless its configuration says not to.
+    pub fn show(&mut self, run: &Path, config: &Config, done: u64) {
+        if !config.output.tensorboard {
+            return;
+        }
+        match Board::create(run, config, done) {
+            Ok(board) => self.board = Some(board),
+            Err(why) => self.warn_of(board::FILES, why),
+        }
+    }
+
     /// Back to where `done` steps were done, in the same folder.
     pub fn rewind(&mut self, run: &Path, done: u64) -> Result<()> {
         self.loss = None;
+        self.on_board(|board| board.drop_after(done));
         drop_after(&run.join(METRICS), done)
     }
 
@@ -168,6 +167,27 @@ impl Log {
         }
         let json = serde_json::to_string(&line).expect("numbers");
         self.append(Which::Metrics, &json);
+        self.on_board(|board| board.line(&line));
+    }
+
+    /// Whether the views that `step` trained on are to be shown.
+    pub fn shows_views(&self, step: u64, steps_per_epoch: u64) -> bool {
+        self.board.is_some() && board::shows_views(step, steps_per_epoch)
+    }
+
+    /// The views that `step` trained on.
+    pub fn views(&mut self, step: u64, shown: Result<Vec<Shown>>) {
+        match shown {
+            Ok(shown) => self.on_board(|board| board.views(step, &shown)),
+            Err(why) => self.warn(&format!(
+                "[log]: the views of step {step} are not shown: {why}"
+            )),
+        }
+    }
+
+    /// Share of images, in per cent, that their neighbours' classes tell after `step` steps.
+    pub fn knn(&mut self, step: u64, top1: f64) {
+        self.on_board(|board| board.knn(step, top1));
     }
 
     /// Each bad image once.
@@ -211,10 +231,22 @@ impl Log {
         let Some(open) = file else { return };
         if let Err(why) = writeln!(open, "{line}") {
             *file = None;
-            self.warn(&format!(
-                "[log]: {name} cannot be written ({why}); it ends here"
-            ));
+            self.warn_of(name, why);
         }
+    }
+
+    fn on_board(&mut self, tell: impl FnOnce(&mut Board) -> io::Result<()>) {
+        let Some(board) = &mut self.board else { return };
+        if let Err(why) = tell(board) {
+            self.board = None;
+            self.warn_of(board::FILES, why);
+        }
+    }
+
+    fn warn_of(&self, name: &str, why: io::Error) {
+        self.warn(&format!(
+            "[log]: {name} cannot be written ({why}); it ends here"
+        ));
     }
 }
 
@@ -250,38 +282,9 @@ fn append_to(path: &Path) -> Result<File> {
     opened.map_err(Error::file(path))
 }
 
-#[derive(Deserialize)]
-struct Place {
-    #[serde(default)]
-    step: u64,
-    #[serde(default)]
-    index: u32,
-}
-
 fn index_of(line: &str) -> Option<u32> {
-    serde_json::from_str(line)
-        .ok()
-        .map(|Place { index, .. }| index)
-}
-
-/// Keeps the whole lines up to and with step `done`.
-fn drop_after(path: &Path, done: u64) -> Result<()> {
-    let Ok(text) = fs::read_to_string(path) else {
-        return Ok(());
-    };
-    let kept = |line: &&str| {
-        let place: Result<Place, _> = serde_json::from_str(line);
-        place.is_ok_and(|place| place.step <= done)
-    };
-    let kept: String = text
-        .lines()
-        .filter(kept)
-        .map(|l| format!("{l}\n"))
-        .collect();
-    if kept == text {
-        return Ok(());
-    }
-    fs::write(path, kept).map_err(Error::file(path))
+    let image: Option<BadImage> = serde_json::from_str(line).ok();
+    image.map(|image| image.index)
 }
 
 /// UTC, as RFC 3339. The calendar is Howard Hinnant's `civil_from_days`.
@@ -317,15 +320,5 @@ mod tests {
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(at(1_795_489_929), "2026-11-24T03:12:09Z");
-    }
-
-    #[test]
-    fn lines_of_lost_steps_are_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(METRICS);
-        fs::write(&path, "{\"step\":10}\n{\"step\":20}\n{\"step\":30}\n{\"st").unwrap();
-        drop_after(&path, 20).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"step\":10}\n{\"step\":20}\n");
     }
 }

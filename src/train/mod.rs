@@ -1,5 +1,6 @@
 //! Training: where batches come from, the loop over them, and what survives it.
 pub mod advice;
+mod board;
 pub mod build;
 pub mod changes;
 pub mod checkpoint;
@@ -7,6 +8,7 @@ pub mod dump;
 pub mod feed;
 pub mod first;
 pub mod log;
+mod metrics;
 mod monitor;
 pub mod neighbours;
 mod numbers;
@@ -14,6 +16,7 @@ mod parts;
 pub mod plan;
 #[cfg(feature = "fault")]
 mod planted;
+pub mod preview;
 mod replay;
 mod rescue;
 pub mod results;
@@ -21,7 +24,7 @@ pub mod rollback;
 mod room;
 pub mod run;
 mod saver;
-mod scalars;
+pub mod scalars;
 pub mod schedule;
 pub mod state;
 mod steps;

@@ -1,5 +1,5 @@
 //! A run's folder: `config.toml`, `changes.jsonl`, `env.json`, `data.json`, `LOCK`, `metrics.jsonl`, `bad_images.jsonl`,
-//! `checkpoints/`, `exports/`.
+//! `events.out.tfevents.*`, `checkpoints/`, `exports/`.
 use crate::{Error, Result, config::Config};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -224,7 +224,7 @@ fn features() -> Vec<&'static str> {
     held.map(|(name, _)| name).collect()
 }
 
-fn hostname() -> String {
+pub(super) fn hostname() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| std::env::var("HOSTNAME").ok());
     name.map_or("unknown".into(), |name| name.trim().into())

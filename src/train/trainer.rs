@@ -2,6 +2,7 @@
 #[cfg(feature = "fault")]
 use super::planted;
 use super::{
+    board,
     build::{self, About, Network},
     changes::Lineage,
     checkpoint,
@@ -182,6 +183,7 @@ impl Trainer {
             end,
             bad: self.bad,
             asked: &asked,
+            first_order: None,
         };
         let mut feed = Feed::start(device, images, config, stretch)?;
         let mut steps = Steps::new(self.captures());
@@ -229,6 +231,9 @@ impl Trainer {
         log.bad(&fed.bad);
         let lr = self.lr();
         let made = self.step_on(feed, steps, fed.epoch)?;
+        if log.shows_views(self.step, self.schedule.steps_per_epoch) {
+            log.views(self.step, feed.shown(&self.scalars, board::IMAGES));
+        }
         let step = log::Step {
             step: self.step,
             epoch: fed.epoch,

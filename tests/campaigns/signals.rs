@@ -1,7 +1,9 @@
-//! Asked to stop at any moment: saved, out with 75, and the run as if it had not been.
-use super::{Unbroken, draws, resume, share};
+//! Asked to stop at any moment: saved, out with 75, and the run as if it had not been. The long one:
+//!
+//! `cargo test --release --features emulator --test campaigns -- --ignored --nocapture each_signal`
+use super::{Unbroken, draws, resume};
 use crate::process::{said, train};
-use selfsame::train::checkpoint;
+use selfsame::train::{checkpoint, log};
 use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
@@ -11,11 +13,13 @@ use std::{
 
 const SIGNALS: [&str; 4] = ["TERM", "USR1", "USR2", "INT"];
 const STEPS: u64 = 24;
-const FLAGS: [&str; 4] = [
+const FLAGS: [&str; 6] = [
     "--checkpoint-every=5steps",
     "--keep=1",
     "--set",
     "schedule.steps=24",
+    "--set",
+    "output.log_every=1",
 ];
 /// What launchers give, less some.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,46 +35,66 @@ fn each_signal_twenty_five_times() {
     campaign(25);
 }
 
+/// Each signal comes when `metrics.jsonl` tells of a step drawn; 0 is when the run's folder is there.
 fn campaign(times: u32) {
     let folder = tempfile::tempdir().unwrap();
     let unbroken = Unbroken::of(folder.path(), &FLAGS, STEPS);
     let (mut draws, began) = (draws(2), Instant::now());
     for signal in SIGNALS {
-        let (mut stopped, mut slowest) = (0, Duration::ZERO);
-        let mut number = 0;
-        while stopped < times {
+        let (mut steps, mut too_late, mut slowest) = (Vec::new(), 0, Duration::ZERO);
+        for number in 0.. {
+            if steps.len() == times as usize {
+                break;
+            }
             let run = folder.path().join(format!("{signal}-{number}"));
-            number += 1;
-            let child = started(&mut train(&run, &FLAGS), &run);
-            sleep(share(&mut draws, unbroken.took));
+            let mut child = started(&mut train(&run, &FLAGS), &run);
+            let moment = draws.below(STEPS as u32) as u64;
+            wait_until(|| logged(&run) >= moment || child.try_wait().unwrap().is_some());
             let asked = Instant::now();
             let output = stop(child, signal);
             let took = asked.elapsed();
             if output.status.code() == Some(0) {
-                continue; // it had done its steps
+                too_late += 1; // it had done its steps
+                continue;
             }
-            stopped += 1;
             slowest = slowest.max(took);
             assert!(took < PATIENCE, "{took:?}");
-            assert_saved(&run, &output, &format!("SIG{signal} received"));
-            crate::ends(&mut resume(&run, &[]), 0, &["Done"]);
+            let step = assert_saved(&run, &output, &format!("SIG{signal} received"));
+            assert!(step >= moment && step == logged(&run), "{moment}, {step}");
+            let text = crate::ends(&mut resume(&run, &[]), 0, &["Done"]);
+            assert_eq!(first_step(&text), Some(step + 1), "{text}");
             unbroken.assert_equals(&run, STEPS);
+            steps.push(step);
         }
+        steps.sort_unstable();
         println!(
-            "{signal}: {stopped} of {times} saved, code 75, resumed to equal states; the slowest out in {slowest:.2?}"
+            "{signal}: {times} of {times} saved, code 75, resumed to equal states, after steps {steps:?}; {too_late} more had done their steps; the slowest out in {slowest:.2?}"
         );
     }
     println!("{:.0} s in all", began.elapsed().as_secs_f64());
 }
 
+/// The last step that is told of; 0 before there is one.
+fn logged(run: &Path) -> u64 {
+    let lines = log::lines(run).unwrap_or_default();
+    lines.last().map_or(0, |line| line.step)
+}
+
+/// That a process told of.
+fn first_step(said: &str) -> Option<u64> {
+    let (_, after) = said.split_once(" step=")?;
+    after.split_whitespace().next()?.parse().ok()
+}
+
 /// What stopped it is told with the step, whose checkpoint is there.
 #[track_caller]
-fn assert_saved(run: &Path, output: &Output, why: &str) {
+fn assert_saved(run: &Path, output: &Output, why: &str) -> u64 {
     let text = said(output);
     assert_eq!(output.status.code(), Some(75), "{text}");
     let step = checkpoint::newest(&run.join("checkpoints")).unwrap().0.step;
     let words = format!("Stopped after step {step} of {STEPS}: {why}");
     assert!(text.contains(&words), "no `{words}` in:\n{text}");
+    step
 }
 
 /// Its folder is there: it listens to signals by then.
@@ -94,7 +118,7 @@ fn kill(pid: u32, signal: &str) {
 }
 
 #[track_caller]
-fn wait_until(so: impl Fn() -> bool) {
+fn wait_until(mut so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !so() {
         assert!(began.elapsed() < PATIENCE, "it does not come");
@@ -131,8 +155,7 @@ fn a_run_that_waits_for_images_still_saves_and_ends() {
     let asked = Instant::now();
     let output = stop(child, "TERM");
     assert!(asked.elapsed() < PATIENCE);
-    assert_saved(&run, &output, "SIGTERM received");
-    let step = checkpoint::newest(&run.join("checkpoints")).unwrap().0.step;
+    let step = assert_saved(&run, &output, "SIGTERM received");
     assert_eq!(step, 0, "the images came too soon for this to be a test");
 }
 

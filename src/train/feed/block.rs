@@ -41,6 +41,14 @@ impl Boxes {
             boxes: Tensor::uninit(device, Element::F32, [rows, BOX])?,
         })
     }
+
+    /// Some of them, which share the memory.
+    pub fn rows(&self, first: usize, rows: usize) -> Boxes {
+        Boxes {
+            indices: self.indices.slice(first, [rows]),
+            boxes: self.boxes.rows(first, rows),
+        }
+    }
 }
 
 impl Block {
@@ -64,7 +72,7 @@ impl Block {
             steps_per_epoch: steps_per_epoch(count, batch)?,
             next: stretch.start,
             seed: config.schedule.seed,
-            order: None,
+            order: stretch.first_order.clone().map(|order| (0, order)),
             bad: held.bad,
         }))
     }

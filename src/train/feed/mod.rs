@@ -5,6 +5,7 @@ mod block;
 
 use super::{
     build::{self, Sight},
+    preview::Shown,
     scalars::Scalars,
 };
 use crate::{
@@ -12,7 +13,10 @@ use crate::{
     config::Config,
     data::{BadImage, Dataset, HostBatch, Loader, Plan, Resident, crop::Filter, views::Cut},
     methods::Batch,
-    ops::{augment, augment_draw, copy},
+    ops::{
+        augment::{self, Recipe},
+        augment_draw, copy,
+    },
     tensor::Element,
 };
 use block::{Block, Boxes};
@@ -29,6 +33,8 @@ pub struct Stretch<'a> {
     /// Bad images met before.
     pub bad: u64,
     pub asked: Asked<'a>,
+    /// The images of the first epoch, where they are others than the seed says.
+    pub first_order: Option<Vec<u32>>,
 }
 
 /// Batches made ahead by the loader.
@@ -92,6 +98,7 @@ impl Feed {
             end: steps.end,
             bad: 0,
             asked: &|| false,
+            first_order: None,
         };
         let feed = Feed::start(device, dataset, config, stretch)?;
         Ok(feed.expect("nobody asked to end"))
@@ -128,7 +135,7 @@ impl Feed {
                 boxes: sights.iter().map(boxes).collect::<Result<_>>()?,
             }
         } else {
-            let plan = |stretch: Stretch| Plan {
+            let plan = |stretch: &Stretch| Plan {
                 batch,
                 seed,
                 start_step: stretch.start,
@@ -143,7 +150,10 @@ impl Feed {
                 let (rows, side) = (sight.views.pieces() * batch, sight.views.size as usize);
                 Tensor::uninit(device, Element::U8, [rows, side, side, 3])
             };
-            let loader = |stretch| Loader::start(dataset.clone(), plan(stretch)).map(Box::new);
+            let loader = |stretch: Stretch| {
+                let plan = plan(&stretch);
+                Loader::start_in_order(dataset.clone(), plan, stretch.first_order).map(Box::new)
+            };
             Source::Loader {
                 loader: stretch.map(loader).transpose()?,
                 pixels: sights.iter().map(pixels).collect::<Result<_>>()?,
@@ -204,14 +214,11 @@ impl Feed {
 
     /// The views of the images last fetched: the same launches in every step.
     pub fn batch(&self, scalars: &Scalars) -> Result<Batch> {
-        let mut views = Vec::with_capacity(self.sights.len());
-        for (number, sight) in self.sights.iter().enumerate() {
-            let pixels = match &self.source {
-                Source::Block { block, boxes } => block.cut(&sight.views, &boxes[number])?,
-                Source::Loader { pixels, .. } => pixels[number].clone(),
-            };
-            views.push(self.color(sight, &pixels, &scalars.epoch)?);
-        }
+        let views = (0..self.sights.len()).map(|number| {
+            let pieces = 0..self.sights[number].views.pieces();
+            self.views(number, pieces, self.ids.len(), scalars)
+        });
+        let views = views.collect::<Result<_>>()?;
         Ok(Batch {
             images: self.ids.len(),
             views,
@@ -222,25 +229,74 @@ impl Feed {
         })
     }
 
-    /// pixels (pieces n, s, s, 3) u8 to the same in real, each piece under draws of its own.
-    fn color(&self, sight: &Sight, pixels: &Tensor, epoch: &Tensor) -> Result<Tensor> {
-        let (n, pieces, first) = (self.ids.len(), sight.views.pieces(), sight.views.first);
+    /// As `batch`, of its first `images` alone and as pictures, whatever they cost the device.
+    pub fn shown(&self, scalars: &Scalars, images: usize) -> Result<Vec<Shown>> {
+        let images = images.min(self.ids.len());
+        let shown = self.sights.iter().enumerate().map(|(number, sight)| {
+            // Crops lie view by view: an image's are not neighbours.
+            let parts: Vec<Range<usize>> = match sight.views.cut {
+                Cut::Patches { .. } => vec![0..sight.views.pieces()],
+                _ => (0..sight.views.pieces())
+                    .map(|view| view..view + 1)
+                    .collect(),
+            };
+            let mut values = Vec::new();
+            for pieces in parts {
+                values.extend(self.views(number, pieces, images, scalars)?.to_vec()?);
+            }
+            let Recipe { mean, std, .. } = sight.recipes[0];
+            Ok(Shown::new(&sight.views, images, &values, [mean, std]))
+        });
+        shown.collect()
+    }
+
+    /// (pieces images, s, s, 3) real: `pieces` of the first `images` of sight `number`, where those are all, or
+    /// the pieces all of patches, or one of crops.
+    fn views(
+        &self,
+        number: usize,
+        pieces: Range<usize>,
+        images: usize,
+        scalars: &Scalars,
+    ) -> Result<Tensor> {
+        let sight = &self.sights[number];
+        let (first, rows) = (pieces.start * self.ids.len(), pieces.len() * images);
+        let pixels = match &self.source {
+            Source::Block { block, boxes } => {
+                block.cut(&sight.views, &boxes[number].rows(first, rows))?
+            }
+            Source::Loader { pixels, .. } => pixels[number].rows(first, rows),
+        };
+        let ids = self.ids.slice(0, [images]);
+        self.color(sight, pieces, &pixels, &ids, &scalars.epoch)
+    }
+
+    /// pixels (pieces n, s, s, 3) u8 of images `ids` (n) to the same in real, each piece under draws of its own.
+    fn color(
+        &self,
+        sight: &Sight,
+        pieces: Range<usize>,
+        pixels: &Tensor,
+        ids: &Tensor,
+        epoch: &Tensor,
+    ) -> Result<Tensor> {
+        let (n, first) = (ids.len(), sight.views.first);
         let draw = |pieces, recipe, view| {
-            augment_draw::draw_pieces(&self.ids, pieces, recipe, self.seed, epoch, view)
+            augment_draw::draw_pieces(ids, pieces, recipe, self.seed, epoch, view)
         };
         if let Cut::Patches { .. } = sight.views.cut {
-            let table = draw(pieces, &sight.recipes[0], first)?;
+            let table = draw(pieces.len(), &sight.recipes[0], first)?;
             return augment::apply(pixels, &table, &sight.recipes[0]);
         }
         let columns = augment::table::COLS;
-        let table = Tensor::uninit(pixels.device(), Element::F32, [pieces * n, columns])?;
-        for view in 0..pieces {
+        let table = Tensor::uninit(pixels.device(), Element::F32, [pieces.len() * n, columns])?;
+        for (place, view) in pieces.enumerate() {
             let recipe = &sight.recipes[view % sight.recipes.len()];
             let rows = draw(1, recipe, first + view as u32)?;
-            copy::copy(&rows, &table.rows(view * n, n))?;
+            copy::copy(&rows, &table.rows(place * n, n))?;
         }
         // One kernel colours all views: with the blur of whichever has some.
-        let blurs = |recipe: &&augment::Recipe| recipe.blur_probability > 0.0;
+        let blurs = |recipe: &&Recipe| recipe.blur_probability > 0.0;
         let recipe = sight.recipes.iter().find(blurs);
         augment::apply(pixels, &table, recipe.unwrap_or(&sight.recipes[0]))
     }
