@@ -1,6 +1,12 @@
 //! The program as its user meets it: what it says, how it ends, what it leaves behind.
 mod process;
 
+mod cli {
+    mod config;
+    mod errors;
+    mod talk;
+}
+
 use process::{ends, last_state, said, selfsame, train};
 use std::{fs, path::Path};
 

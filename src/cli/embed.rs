@@ -13,7 +13,10 @@ use clap::Args;
 use std::{cell::Cell, path::PathBuf, sync::Arc};
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  selfsame embed photos/ --weights runs/a --out photos.npy")]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame embed photos/ --weights runs/a --out photos.npy\n  selfsame embed photos/ --weights resnet50.safetensors --raw --out photos.npy"
+)]
 pub struct EmbedArgs {
     /// Folders, images, @list.txt, .tar archives, CIFAR files, or `synthetic`
     #[arg(required = true)]
@@ -62,13 +65,13 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     })?;
     drop(progress);
     let rows = npy.finish()?;
-    eprintln!(
+    say!(
         "{}: {rows} x {} float32, {} ({} bad images left out)",
         args.out.display(),
         encoder.dim(),
         if args.raw { "as pooled" } else { "of length 1" },
         bad.get()
     );
-    eprintln!("{}: row,path,label", ids_path(&args.out).display());
+    say!("{}: row,path,label", ids_path(&args.out).display());
     Ok(())
 }

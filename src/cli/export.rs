@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  selfsame export --weights runs/a --to torchvision --out resnet50.safetensors"
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame export --weights runs/a --to torchvision --out resnet50.safetensors\n  selfsame export --weights runs/a/checkpoints/step-00000390 --to torchvision --out w.safetensors > load.py"
 )]
 pub struct ExportArgs {
     #[command(flatten)]
@@ -38,12 +39,12 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     existing.check(&args.out)?;
     let loaded = args.encoder.load()?;
     write(&loaded, &args.out, existing)?;
-    eprintln!(
+    say!(
         "{}: {}; it loads with",
         args.out.display(),
         loaded.describe()
     );
-    print!("{}", python(loaded.kind, &args.out));
+    results!("{}", python(loaded.kind, &args.out));
     Ok(())
 }
 

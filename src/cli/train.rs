@@ -1,37 +1,41 @@
 //! `selfsame train`.
 use super::{
     device,
-    flags::{Said, TrainFlags},
+    flags::{
+        Said, TrainFlags,
+        preset::{Sizes, suited},
+        with_whole_paths,
+    },
     plan,
     session::Session,
 };
 use crate::{
-    Device, Result,
-    config::{Config, Preset, Scale},
+    Result,
+    config::{self, Config, Sources},
     data::Dataset,
     train::{neighbours::Neighbours, run::Run, stop::Stop, trainer::Trainer},
 };
 use std::sync::Arc;
 
-/// Images up to this many pixels a side are small.
-const SMALL: u32 = 64;
-
 pub fn run(flags: &TrainFlags) -> Result<()> {
     let stop = Stop::on_signals(flags.max_time)?.with_parent(flags.stop_with_parent);
-    Run::check_new(&flags.out)?;
-    let first = said(flags).first()?;
+    Run::check_new(flags.out())?;
+    let first = Said::of(flags).first()?;
     let dataset = Dataset::open(&first.data.images, first.schedule.seed)?;
     let device = device::open(&first.engine.device, first.engine.precision)?;
-    let config = suited(flags, &dataset, &device)?;
+    let said = suited(flags, Sizes::of(&dataset), device.name() == "cpu")?;
+    let layers = said.layers()?;
+    let config = layers.finish().map(with_whole_paths)?;
+    tell_sources(&config, layers.sources());
     let dataset = Arc::new(dataset);
     if flags.dry_run {
-        return plan::dry_run(&flags.out, &device, &config, &dataset);
+        return plan::dry_run(flags.out(), &device, &config, &dataset);
     }
     plan::check_memory(&device, &config, &dataset)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
-    let warning = trainer.check_room(&Run::checkpoints_of(&flags.out))?;
+    let warning = trainer.check_room(&Run::checkpoints_of(flags.out()))?;
     let neighbours = Neighbours::new(&config, &dataset)?;
-    let run = Run::create(&flags.out, &config)?;
+    let run = Run::create(flags.out(), &config)?;
     let session = Session {
         run,
         trainer,
@@ -40,43 +44,14 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
         warnings: warning.into_iter().collect(),
         stop,
     };
-    session.go(flags.trace)
+    session.go(flags.trace, flags.json)
 }
 
-fn said(flags: &TrainFlags) -> Said<'_> {
-    Said {
-        flags,
-        preset: flags.preset.as_deref(),
-        image_size: None,
+/// With `-v`: every value that is not its default, and who gave it.
+fn tell_sources(config: &Config, sources: &Sources) {
+    for (path, value) in config::values(config) {
+        if let Some(source) = sources.get(&path) {
+            detail!("config   {path} = {value}  # {source}");
+        }
     }
-}
-
-/// Where no preset is named, that of the images' size and the device: and says so.
-fn suited(flags: &TrainFlags, dataset: &Dataset, device: &Device) -> Result<Config> {
-    if flags.preset.is_some() {
-        return said(flags).config();
-    }
-    let common = dataset
-        .common_size()
-        .map(|(width, height)| width.max(height));
-    let small = common.filter(|&side| side <= SMALL);
-    let scale = match (device.name().as_str(), small) {
-        ("cpu", _) => Scale::Tiny,
-        (_, Some(_)) => Scale::Cifar,
-        (_, None) => Scale::ImageNet,
-    };
-    let preset = Preset::of(said(flags).first()?.method.name, scale);
-    let Preset { name, about, .. } = preset;
-    eprintln!("preset   {name}: {about}; another by --preset");
-    let image_size = match (scale, small) {
-        (_, Some(side)) => Some(side),
-        (Scale::Tiny, None) => Some(SMALL),
-        _ => None,
-    };
-    Said {
-        flags,
-        preset: Some(preset.name),
-        image_size,
-    }
-    .config()
 }

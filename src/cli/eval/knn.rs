@@ -7,6 +7,10 @@ use crate::{
 use clap::Args;
 
 #[derive(Args, Debug)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame eval knn --weights runs/a --train train/ --val val/\n  selfsame eval knn --weights runs/a --train train/ --val val/ --k 20,200 --temperature 0.07,0.1"
+)]
 pub struct KnnArgs {
     #[command(flatten)]
     images: LabelledArgs,
@@ -37,12 +41,15 @@ pub fn run(args: &KnnArgs) -> Result<()> {
         let results: Vec<_> = plans.iter().zip(&scores).map(result).collect();
         return images.print_json(serde_json::json!({"protocol": "knn", "results": results}));
     }
-    eprintln!("kNN of {} images by {bank}", scores[0].images);
-    println!("{:>6} {:>6} {:>8} {:>8}", "k", "T", "top-1 %", "top-5 %");
+    say!("kNN of {} images by {bank}", scores[0].images);
+    result!("{:>6} {:>6} {:>8} {:>8}", "k", "T", "top-1 %", "top-5 %");
     for (plan, score) in plans.iter().zip(&scores) {
-        println!(
+        result!(
             "{:>6} {:>6} {:>8.2} {:>8.2}",
-            plan.k, plan.temperature, score.top1, score.top5
+            plan.k,
+            plan.temperature,
+            score.top1,
+            score.top5
         );
     }
     Ok(())
