@@ -4,6 +4,7 @@ mod process;
 mod cli {
     mod config;
     mod errors;
+    mod help;
     mod talk;
 }
 
