@@ -12,6 +12,7 @@ mod structs;
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 fn main() {
@@ -31,6 +32,8 @@ fn main() {
     }
     println!("cargo:rerun-if-env-changed=SELFSAME_NVRTC");
     println!("cargo:rustc-check-cfg=cfg(emulated_kernels)");
+
+    name_commit();
 
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());
     let emulated = env::var_os("CARGO_FEATURE_EMULATOR").is_some();
@@ -61,6 +64,32 @@ fn main() {
             Vec::new()
         });
     fs::write(out.join("images.rs"), nvrtc::rust(&images)).unwrap();
+}
+
+/// For `selfsame doctor`: the commit that was checked out. Not in builds for tests, as everything would be
+/// compiled again after each commit; nor of a checkout that this package is merely somewhere in.
+fn name_commit() {
+    let tests = ["CARGO_FEATURE_EMULATOR", "CARGO_FEATURE_FAULT"];
+    if tests.iter().any(|feature| env::var_os(feature).is_some()) {
+        return;
+    }
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_string())
+    };
+    let here = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let root = git(&["rev-parse", "--show-toplevel"]).map(PathBuf::from);
+    if root.is_none() || root != here.and_then(|here| here.canonicalize().ok()) {
+        return;
+    }
+    // Each commit adds a line there.
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
+    let log = log.filter(|log| Path::new(log).exists());
+    if let (Some(log), Some(commit)) = (log, git(&["rev-parse", "--short=12", "HEAD"])) {
+        println!("cargo:rerun-if-changed={log}");
+        println!("cargo:rustc-env=SELFSAME_COMMIT={commit}");
+    }
 }
 
 fn build_for_host(parsed: &[structs::File], out: &Path) -> bool {

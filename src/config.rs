@@ -1,31 +1,40 @@
 //! Every number of a run, in one tree: what `RUN/config.toml` holds.
 //!
 //! A value comes from the defaults below (SimCLR on ImageNet), then the preset, then the file of
-//! `--config`, then the flags, then `--set`; the later one wins. An unknown key is an error that says
-//! where it is and which key was meant.
+//! `--config`, then the environment (`SELFSAME_SCHEDULE_EPOCHS=3`), then the flags, then `--set`; the later
+//! one wins. An unknown key is an error that says where it is and which key was meant.
 mod cadence;
 mod change;
 mod check;
 mod defaults;
+mod entries;
+mod environment;
 mod layers;
 mod method;
 mod nearest;
+mod place;
 mod preset;
+mod schema;
+mod template;
+mod unknown;
 mod value;
 
 use crate::{Result, data::crop::Filter};
 pub use cadence::Cadence;
 pub use change::{Change, refuse};
-pub use layers::Layers;
+pub use layers::{Layers, Sources};
 pub use method::{Assignment, BankLoss, HeadNorm, Method, MethodName, Switch, Transform};
 pub use nearest::nearest;
 pub use preset::{PRESETS, Preset, Scale};
+pub use schema::schema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+pub use template::{annotated, template, values};
 pub use value::{Rate, duration, hours_minutes};
 use xxhash_rust::xxh3::xxh3_64;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub data: Data,
@@ -39,7 +48,7 @@ pub struct Config {
     pub output: Output,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
     /// Folders, images, `@list.txt`, tar archives, CIFAR files, `synthetic`.
@@ -52,7 +61,7 @@ pub struct Data {
     pub workers: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Encoder {
     pub arch: Arch,
@@ -67,7 +76,7 @@ pub struct Encoder {
     pub init_from: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     Tiny,
@@ -75,7 +84,7 @@ pub enum Arch {
     Resnet50,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stem {
     /// `cifar` up to 64 pixels a side, `imagenet` above.
@@ -87,7 +96,7 @@ pub enum Stem {
 }
 
 /// In the order applied: crop, flip, jitter, photometric, gray, blur, solarize, normalise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
     /// Share of the image's area, lowest and highest.
@@ -127,7 +136,7 @@ pub struct Augment {
 
 /// Nine patches: one of `size` pixels a side somewhere in each of 3 x 3 cells of a crop of `whole` pixels a
 /// side. pirl, jigsaw, relative-position.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Patches {
     pub size: usize,
@@ -141,7 +150,7 @@ pub struct Patches {
 }
 
 /// What is mirrored for every second image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mirror {
     Nothing,
@@ -151,7 +160,7 @@ pub enum Mirror {
     Each,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Optimize {
     pub rule: Rule,
@@ -172,7 +181,7 @@ pub struct Optimize {
     pub head_decay: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
     Sgd,
@@ -181,7 +190,7 @@ pub enum Rule {
     Larc,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
     pub epochs: usize,
@@ -204,7 +213,7 @@ pub struct Schedule {
     pub seed: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
     Cosine,
@@ -212,7 +221,7 @@ pub enum Decay {
     Constant,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Engine {
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -223,7 +232,7 @@ pub struct Engine {
 }
 
 /// What a run does after a step whose loss, gradient or weights are not finite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNan {
     /// It ends, with code 7.
@@ -243,7 +252,7 @@ impl OnNan {
 }
 
 /// Whether a training step is captured once and replayed as one launch: the same numbers either way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Graph {
     /// On CUDA, where it spares the host a thousand launches a step.
@@ -253,14 +262,14 @@ pub enum Graph {
 }
 
 /// On CUDA; the CPU computes in f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     Bf16,
     F32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
     /// `"10m"`, `"500steps"`, `"epoch"`, or several: `"10m,epoch"`.

@@ -1,6 +1,13 @@
 //! The program as its user meets it: what it says, how it ends, what it leaves behind.
 mod process;
 
+mod cli {
+    mod config;
+    mod errors;
+    mod help;
+    mod talk;
+}
+
 use process::{ends, last_state, said, selfsame, train};
 use std::{fs, path::Path};
 

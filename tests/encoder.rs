@@ -8,7 +8,7 @@ use selfsame::{
     nn::{Architecture, Layout, Params, ResNet, Stem},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -361,6 +361,13 @@ fn kernels_and_doctor_speak_json() {
         let warns = finding["verdict"] == "warn";
         assert_eq!(warns, finding["advice"].is_string(), "{finding}");
     }
+    let help = succeeds(folder.path(), "doctor --help");
+    let (_, listed) = help.split_once("one of: ").unwrap();
+    let (listed, _) = listed.split_once(';').unwrap();
+    let listed = listed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let listed: BTreeSet<&str> = listed.split(", ").collect();
+    let found = findings.iter().map(|f| f["what"].as_str().unwrap());
+    assert_eq!(found.collect::<BTreeSet<_>>(), listed);
     let cpu = findings.iter().find(|f| f["what"] == "cpu").unwrap();
     assert_eq!(cpu["verdict"], "ok");
 }

@@ -5,6 +5,10 @@ use crate::Result;
 use clap::{Args, Subcommand};
 
 #[derive(Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame bench data photos/\n  selfsame bench data synthetic --count 256 --json"
+)]
 pub struct BenchArgs {
     #[command(subcommand)]
     part: Part,

@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Args)]
 #[command(
+    arg_required_else_help = true,
     after_help = "Ends with code 3 where something would stop a run, else with 0.\n\nExamples:\n  selfsame check photos/\n  selfsame check train/ --val val/ --json > check.json"
 )]
 pub struct CheckArgs {
@@ -59,9 +60,9 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     let report = report_of(&all, args)?;
     if args.json {
         let json = serde_json::to_string(&report).expect("strings and numbers");
-        println!("{json}");
+        result!("{json}");
     } else {
-        print!("{}", summary(&report, &args.images.join(" ")));
+        results!("{}", summary(&report, &args.images.join(" ")));
     }
     match report.stops.is_empty() {
         true => Ok(()),

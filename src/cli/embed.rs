@@ -17,6 +17,7 @@ use std::{cell::Cell, path::PathBuf, sync::Arc};
 
 #[derive(Args, Debug)]
 #[command(
+    arg_required_else_help = true,
     after_help = "Examples:\n  selfsame embed photos/ --weights runs/a --out photos.npy\n  selfsame embed more/ --weights runs/a --out photos.npy --append"
 )]
 pub struct EmbedArgs {
@@ -88,7 +89,7 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     })?;
     drop(progress);
     let rows = npy.finish()?;
-    eprintln!(
+    say!(
         "{}: {rows} x {} {}, {} ({} bad images left out)",
         args.out.display(),
         encoder.dim(),
@@ -96,7 +97,7 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
         args.length(),
         bad.get()
     );
-    eprintln!("{}: row,path,label", ids_path(&args.out).display());
+    say!("{}: row,path,label", ids_path(&args.out).display());
     Ok(())
 }
 

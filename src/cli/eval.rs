@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Args, Debug)]
 #[command(
+    arg_required_else_help = true,
     after_help = "Examples:\n  selfsame eval knn --weights runs/a --train data/train --val data/val\n  selfsame eval linear --weights w.safetensors --train data/train --val data/val --json"
 )]
 pub struct EvalArgs {

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(
+    arg_required_else_help = true,
     after_help = "Examples:\n  selfsame export --weights runs/a --to torchvision --out resnet50.safetensors\n  selfsame export --weights runs/a --to hf --out resnet50 --verify"
 )]
 pub struct ExportArgs {
@@ -75,10 +76,10 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let out = args.out.display();
     if args.verify {
         let count = verify::verify(&loaded, args.to, &args.out)?;
-        eprintln!("{out}: read back, all {count} tensors are equal bit for bit");
+        say!("{out}: read back, all {count} tensors are equal bit for bit");
     }
-    eprintln!("{out}: {}; it loads with", loaded.describe());
-    print!("{}", lines::lines(&loaded, args.to, &args.out));
+    say!("{out}: {}; it loads with", loaded.describe());
+    results!("{}", lines::lines(&loaded, args.to, &args.out));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::{
 use clap::Args;
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  selfsame kernels conv2d\n  selfsame kernels --json")]
 pub struct KernelsArgs {
     /// Those whose name contains this word
     name: Option<String>,
@@ -20,11 +21,11 @@ pub fn run(args: &KernelsArgs) -> Result<()> {
     chosen.sort_by_key(|u| (u.kernel, u.target, u.real.name()));
     if args.json {
         let rows: Vec<_> = chosen.iter().map(|u| json(u)).collect();
-        println!("{}", serde_json::Value::from(rows));
+        result!("{}", serde_json::Value::from(rows));
         return Ok(());
     }
     if USAGE.is_empty() {
-        println!(
+        result!(
             "this build holds no CUDA kernels: build again where python3 with pip or a CUDA toolkit is installed"
         );
         return Ok(());
@@ -35,12 +36,17 @@ pub fn run(args: &KernelsArgs) -> Result<()> {
         .max()
         .unwrap_or(0)
         .max(6);
-    println!(
+    result!(
         "{:width$}  {:8} {:5} {:>9} {:>13} {:>12}",
-        "kernel", "target", "real", "registers", "spilled bytes", "shared bytes"
+        "kernel",
+        "target",
+        "real",
+        "registers",
+        "spilled bytes",
+        "shared bytes"
     );
     for u in chosen {
-        println!(
+        result!(
             "{:width$}  {:8} {:5} {:>9} {:>13} {:>12}",
             u.kernel,
             u.target,

@@ -1,6 +1,11 @@
 //! The command line: one file a command, and the only place that knows flags.
+#[macro_use]
+mod talk;
+
 mod bench;
 mod check;
+mod completions;
+mod config;
 mod device;
 mod disk;
 mod doctor;
@@ -9,6 +14,7 @@ mod eval;
 mod export;
 mod flags;
 mod format;
+mod init;
 mod kernels;
 mod look;
 mod memory;
@@ -27,8 +33,9 @@ mod views;
 mod weights;
 
 use crate::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
+use talk::Loudness;
 
 #[derive(Parser)]
 #[command(
@@ -46,9 +53,29 @@ struct Cli {
         global = true,
         value_name = "DIR",
         env = "SELFSAME_CACHE_INDEX",
-        hide_env = true
+        hide_env = true,
+        hide_short_help = true,
+        help_heading = "Data"
     )]
     cache_index: Option<PathBuf>,
+    /// Say nothing but results, warnings and errors
+    #[arg(
+        long,
+        short,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output"
+    )]
+    quiet: bool,
+    /// Say what was chosen, and by whom
+    #[arg(
+        long,
+        short,
+        global = true,
+        hide_short_help = true,
+        help_heading = "Output"
+    )]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,6 +86,10 @@ enum Command {
     Train(Box<flags::TrainFlags>),
     /// The recipes that come with it: what each method's paper trains with
     Presets(presets::PresetsArgs),
+    /// What a run would be made with, and where each value is from
+    Config(config::ConfigArgs),
+    /// A configuration file to start from, with what each value means
+    Init(init::InitArgs),
     /// Go on with a run that was stopped, or make it longer
     Resume(resume::ResumeFlags),
     /// A step whose numbers were not finite, run again with a look at every tensor
@@ -87,11 +118,25 @@ enum Command {
     Kernels(kernels::KernelsArgs),
     /// What this machine is, and what to do about what it lacks
     Doctor(doctor::DoctorArgs),
+    /// A script that completes commands and flags in your shell
+    Completions(completions::CompletionsArgs),
+    /// Manual pages
+    Man(completions::ManArgs),
+}
+
+/// Every command with its flags and its help, for what is made of them: completions, pages, tests.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the process's arguments and does what they say.
 pub fn run() -> Result<()> {
     let cli = Cli::parse();
+    talk::be(match (cli.quiet, cli.verbose) {
+        (true, _) => Loudness::Quiet,
+        (_, true) => Loudness::Verbose,
+        _ => Loudness::Usual,
+    });
     #[cfg(feature = "fault")]
     crate::fault::read()?;
     if let Some(folder) = cli.cache_index {
@@ -100,6 +145,8 @@ pub fn run() -> Result<()> {
     match cli.command {
         Command::Train(flags) => train::run(&flags),
         Command::Presets(args) => presets::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Resume(flags) => resume::run(&flags),
         Command::Replay(flags) => replay::run(&flags),
         Command::Eval(args) => eval::run(&args),
@@ -114,7 +161,10 @@ pub fn run() -> Result<()> {
         Command::Pack(args) => pack::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Doctor(args) => doctor::run(&args),
-    }
+        Command::Completions(args) => completions::completions(&args, command()),
+        Command::Man(args) => completions::man(&args, command()),
+    }?;
+    talk::finish()
 }
 
 /// One a core where nothing else was said.

@@ -13,6 +13,7 @@ use std::{path::PathBuf, sync::Arc};
 
 #[derive(Args)]
 #[command(
+    arg_required_else_help = true,
     after_help = "A packing that was stopped goes on with the same command.\n\nExamples:\n  selfsame pack photos/ --out shards/\n  selfsame train shards/ --out runs/a"
 )]
 pub struct PackArgs {
@@ -52,10 +53,10 @@ pub fn run(args: &PackArgs) -> Result<()> {
     })?;
     drop(progress);
     for bad in &packed.bad {
-        eprintln!("warning[data]: left out {bad}");
+        warn!("warning[data]: left out {bad}");
     }
     let out = args.out.display();
-    println!(
+    result!(
         "{out}: {} images, {}; shards: {}, of them found finished: {}; bad images left out: {}",
         grouped(packed.images),
         bytes(packed.bytes),
@@ -63,6 +64,6 @@ pub fn run(args: &PackArgs) -> Result<()> {
         packed.found,
         packed.bad.len()
     );
-    println!("Next     selfsame train {out} --out RUN");
+    result!("Next     selfsame train {out} --out RUN");
     Ok(())
 }

@@ -143,7 +143,7 @@ const TIME: Duration = Duration::from_secs(10);
 
 /// Tells what a run below `out` would be, and how fast: a few steps are run. Nothing is written.
 pub fn dry_run(out: &Path, device: &Device, config: &Config, dataset: &Arc<Dataset>) -> Result<()> {
-    println!("Plan for {} (nothing is written)", out.display());
+    result!("Plan for {} (nothing is written)", out.display());
     let (need, have) = known(device, config, dataset)?;
     let mut trainer = Trainer::new(device, config, dataset)?;
     let mut rows = rows(&trainer, config)?;
@@ -154,15 +154,15 @@ pub fn dry_run(out: &Path, device: &Device, config: &Config, dataset: &Arc<Datas
     rows.push(("memory", memory(device, config, dataset, &need, have)?));
     rows.push(("disk", disk(out, config, &need)));
     for (name, what) in &rows {
-        println!("{name:<8} {what}");
+        result!("{name:<8} {what}");
     }
     let speed = trainer.measure(TIME, STEPS)?;
-    println!(
+    result!(
         "{:<8} {}",
         "speed",
         told(&speed, config, trainer.schedule.steps)
     );
-    println!("Run it:  the same command without --dry-run");
+    result!("Run it:  the same command without --dry-run");
     Ok(())
 }
 

@@ -72,7 +72,7 @@ pub fn run(args: &PlotArgs) -> Result<()> {
     let mut file = WholeFile::create(&args.out, existing)?;
     file.write(&bytes)?;
     file.finish()?;
-    println!("{}", args.out.display());
+    result!("{}", args.out.display());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A bar on a terminal, silence elsewhere. On stderr: stdout is for results.
-use indicatif::{ProgressBar, ProgressStyle};
+use super::talk::may_draw;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub struct Progress(ProgressBar);
 
@@ -8,7 +9,11 @@ impl Progress {
     pub fn new(what: &str, of: usize) -> Progress {
         let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  ETA {eta}  {prefix}");
         let style = style.expect("a template of ours").progress_chars("━╸─");
-        let bar = ProgressBar::new(of as u64).with_style(style);
+        let target = match may_draw() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(of as u64), target).with_style(style);
         bar.set_message(what.to_string());
         Progress(bar)
     }
@@ -24,7 +29,7 @@ impl Progress {
 
     /// A line above the bar.
     pub fn say(&self, text: &str) {
-        self.0.suspend(|| eprintln!("{text}"));
+        self.0.suspend(|| warn!("{text}"));
     }
 }
 

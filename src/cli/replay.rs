@@ -15,7 +15,8 @@ use std::{path::PathBuf, sync::Arc};
 
 #[derive(Args)]
 #[command(
-    after_help = "The steps from the dump's checkpoint on are run again, which takes as long as they took.\n\nExample:\n  selfsame replay runs/a/debug/nan-00040212"
+    arg_required_else_help = true,
+    after_help = "The steps from the dump's checkpoint on are run again, which takes as long as they took.\n\nExamples:\n  selfsame replay runs/a/debug/nan-00040212\n  selfsame replay runs/a/debug/nan-00040212 --device cpu"
 )]
 pub struct ReplayFlags {
     /// RUN/debug/nan-STEP, which a run leaves behind that ends with code 7
@@ -48,7 +49,7 @@ pub fn run(flags: &ReplayFlags) -> Result<()> {
             path: dump.path,
         });
     }
-    eprintln!(
+    say!(
         "step {} again, from step {}: {} before it, on {}",
         grouped(note.step as usize),
         grouped(trainer.step as usize),
@@ -62,7 +63,7 @@ pub fn run(flags: &ReplayFlags) -> Result<()> {
 
 fn print(dump: &Dump, seen: &Replay) {
     let note = &dump.note;
-    println!("{:<14} {:>14} {:>14}", "", "the run", "replay");
+    result!("{:<14} {:>14} {:>14}", "", "the run", "replay");
     let norm = |norm: f64| format!("{norm:.6e}");
     let before = note.gradient_norm.parse().map_or("?".into(), norm);
     for (name, before, now) in [
@@ -70,45 +71,53 @@ fn print(dump: &Dump, seen: &Replay) {
         ("gradient norm", &before, norm(seen.gradient_norm)),
         ("learning rate", &note.lr, seen.lr.to_string()),
     ] {
-        println!("{name:<14} {before:>14} {now:>14}");
+        result!("{name:<14} {before:>14} {now:>14}");
     }
-    println!(
+    result!(
         "\n{:<40} {:>12} {:>12} {:>12}",
-        "parameter", "weight norm", "gradient", "not finite"
+        "parameter",
+        "weight norm",
+        "gradient",
+        "not finite"
     );
     for row in &seen.rows {
         let (weights, gradient) = (row.weight_norm, row.gradient_norm);
-        println!(
+        result!(
             "{:<40} {weights:>12.4e} {gradient:>12.4e} {:>12}",
-            row.name, row.not_finite
+            row.name,
+            row.not_finite
         );
     }
-    println!();
+    result!("");
     for (place, broken) in seen.broken.iter().take(LISTED).enumerate() {
         let first = if place == 0 { "first" } else { "then" };
-        println!(
+        result!(
             "{first:<6} {}: {} of {} numbers",
-            broken.what, broken.count, broken.of
+            broken.what,
+            broken.count,
+            broken.of
         );
     }
     if seen.broken.len() > LISTED {
-        println!("       and {} more values", seen.broken.len() - LISTED);
+        result!("       and {} more values", seen.broken.len() - LISTED);
     }
     if seen.images != note.images {
-        println!("The batch is another than it was: images have changed, or can no longer be read");
+        result!("The batch is another than it was: images have changed, or can no longer be read");
     }
     let same = [seen.loss.to_string(), seen.gradient_norm.to_string()]
         == [note.loss.clone(), note.gradient_norm.clone()];
     match (seen.broken.is_empty(), same) {
-        (true, _) => println!(
+        (true, _) => result!(
             "It did not come again: all numbers of step {} are finite\nThe same step of {} on {} gave others: suspect the machine's memory, or a device whose runs are not equal bit for bit",
-            note.step, note.version, note.device
+            note.step,
+            note.version,
+            note.device
         ),
-        (false, true) => println!(
+        (false, true) => result!(
             "It came again: step {} is not finite, with the same loss and gradient norm",
             note.step
         ),
-        (false, false) => println!(
+        (false, false) => result!(
             "It came again: step {} is not finite, though not with the same loss and gradient norm",
             note.step
         ),

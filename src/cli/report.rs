@@ -42,13 +42,13 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let gallery = args.look.gallery(&mut runs)?;
     for run in &runs {
         for note in &run.notes {
-            eprintln!("warning[{}]: {note}", run.name);
+            warn!("warning[{}]: {note}", run.name);
         }
     }
     let page = Report::new(runs, gallery).html();
     let mut file = WholeFile::create(&out, existing)?;
     file.write(page.as_bytes())?;
     file.finish()?;
-    println!("{}  {}", out.display(), bytes(page.len() as u64));
+    result!("{}  {}", out.display(), bytes(page.len() as u64));
     Ok(())
 }

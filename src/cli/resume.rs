@@ -18,6 +18,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 #[derive(Args)]
 #[command(
+    arg_required_else_help = true,
     after_help = "The learning rate of a run made longer decays over its new length.\nWhat decides the weights (method, batch, learning rate, augmentation, ...) stays as it was; RUN/changes.jsonl tells what changed.\n\nExamples:\n  selfsame resume runs/a\n  selfsame resume runs/a --epochs 400 --keep 1\n  selfsame resume runs/a --set optimize.weight_decay=0 --force-change optimize.weight_decay"
 )]
 pub struct ResumeFlags {
@@ -34,34 +35,37 @@ pub struct ResumeFlags {
     max_time: Option<Duration>,
     /// Save and end with code 8 when the process that started this one is gone; so it is anyway under
     /// torchrun and mpirun
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     stop_with_parent: bool,
     /// auto, cpu, cuda or cuda:N [default: as before]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// stop, or rollback: to the last checkpoint, half the rate, at most three times [default: as before]
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", hide_short_help = true)]
     on_nan: Option<String>,
     /// Time every kernel: its rate and share of the roofline, at the end and in RUN/trace.txt
-    #[arg(long, env = "SELFSAME_TRACE")]
+    #[arg(long, env = "SELFSAME_TRACE", hide_short_help = true)]
     trace: bool,
     /// Loader threads [default: as before]
     #[arg(long, value_name = "N")]
     workers: Option<u64>,
     /// 10m, 500steps, epoch, or several: 10m,epoch [default: as before]
-    #[arg(long, value_name = "INTERVAL")]
+    #[arg(long, value_name = "INTERVAL", hide_short_help = true)]
     checkpoint_every: Option<String>,
     /// Checkpoints kept [default: as before]
     #[arg(long, value_name = "N")]
     keep: Option<u64>,
     /// Steps between two lines of the log [default: as before]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     log_every: Option<u64>,
+    /// What came of it, as one line of JSON on stdout
+    #[arg(long)]
+    json: bool,
     /// Any value by its name that does not decide the weights, e.g. data.max_bad=0.05
     #[arg(long, value_name = "A.B=C")]
     set: Vec<String>,
     /// Let --set change a value that does; the run is then neither what it was nor what it becomes
-    #[arg(long, value_name = "A.B")]
+    #[arg(long, value_name = "A.B", hide_short_help = true)]
     force_change: Vec<String>,
 }
 
@@ -100,7 +104,7 @@ pub fn run(flags: &ResumeFlags) -> Result<()> {
         warnings,
         stop,
     };
-    session.go(flags.trace)
+    session.go(flags.trace, flags.json)
 }
 
 /// To its newest checkpoint; to step 0 where the process before did not come to write one.

@@ -3,6 +3,7 @@ use super::{
     export,
     format::{bytes, grouped},
     plan,
+    talk::{Loudness, loudness},
     weights::Loaded,
 };
 use crate::{
@@ -23,7 +24,13 @@ use crate::{
         trainer::{Outcome, Trainer},
     },
 };
-use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+use serde::Serialize;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub struct Session {
     pub run: Run,
@@ -34,9 +41,25 @@ pub struct Session {
     pub stop: Stop,
 }
 
+/// What came of a run, and what `--json` prints.
+#[derive(Serialize)]
+struct Done {
+    run: String,
+    steps: u64,
+    /// Of this process.
+    seconds: f64,
+    /// The last logged.
+    loss: Option<f64>,
+    bad_images: usize,
+    /// Per cent, untrained and trained, where there are labels.
+    knn_before: Option<f64>,
+    knn_after: Option<f64>,
+    weights: String,
+}
+
 impl Session {
     /// From the trainer's step to the last one, or until asked to stop.
-    pub fn go(mut self, trace: bool) -> Result<()> {
+    pub fn go(mut self, trace: bool, json: bool) -> Result<()> {
         let started = Instant::now();
         let stop = self.stop.clone();
         let config = self.trainer.config.clone();
@@ -44,6 +67,9 @@ impl Session {
         let path = self.run.path().to_path_buf();
         let mut log = Log::open(&path, config.output.log_every, self.trainer.step, steps)?;
         log.show(&path, &config, self.trainer.step);
+        if loudness() == Loudness::Quiet {
+            log.hush();
+        }
         for warning in self.run.warnings.iter().chain(&self.warnings) {
             log.warn(warning);
         }
@@ -63,7 +89,7 @@ impl Session {
         }
         let outcome = self.trainer.run(&self.run.checkpoints(), &mut log, &stop);
         log.finish();
-        self.end_trace()?;
+        self.end_trace(json)?;
         if let Outcome::Stopped(why) = outcome? {
             return Err(self.stopped(why));
         }
@@ -73,31 +99,53 @@ impl Session {
             log.knn(steps, score.top1);
         }
         let weights = self.export()?;
-        let loss = log
+        let done = Done {
+            run: path.display().to_string(),
+            steps,
+            seconds: started.elapsed().as_secs_f64(),
+            loss: log.loss,
+            bad_images: log.bad_count(),
+            knn_before: untrained.map(|score| score.top1),
+            knn_after: trained.map(|score| score.top1),
+            weights: weights.display().to_string(),
+        };
+        match json {
+            true => result!(
+                "{}",
+                serde_json::to_string(&done).expect("numbers and strings")
+            ),
+            false => {
+                self.tell(&done);
+                self.next(&config);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, done: &Done) {
+        let loss = done
             .loss
             .map_or(String::new(), |loss| format!(", final loss {loss:.3}"));
-        println!(
+        result!(
             "Done: {} steps in {}{loss}, {} bad images",
-            grouped(steps as usize),
-            hours_minutes(started.elapsed()),
-            log.bad_count()
+            grouped(done.steps as usize),
+            hours_minutes(Duration::from_secs_f64(done.seconds)),
+            done.bad_images
         );
-        if let (Some(before), Some(after), Some(n)) = (untrained, trained, &self.neighbours) {
-            println!(
-                "kNN      {:.1} % before, {:.1} % after ({} images told by {} others)",
-                before.top1,
-                after.top1,
+        if let (Some(before), Some(after), Some(n)) =
+            (done.knn_before, done.knn_after, &self.neighbours)
+        {
+            result!(
+                "kNN      {before:.1} % before, {after:.1} % after ({} images told by {} others)",
                 grouped(n.queries().len()),
                 grouped(n.bank().len())
             );
         }
-        println!(
+        result!(
             "Weights  {}  ({}, torchvision's and timm's names)",
-            weights.display(),
-            bytes(fs::metadata(&weights).map_or(0, |file| file.len()))
+            done.weights,
+            bytes(fs::metadata(&done.weights).map_or(0, |file| file.len()))
         );
-        self.next(&config);
-        Ok(())
     }
 
     fn stopped(&self, why: Why) -> Error {
@@ -114,19 +162,21 @@ impl Session {
     }
 
     /// Of the steps of this process, if it was asked for.
-    fn end_trace(&self) -> Result<()> {
+    fn end_trace(&self, json: bool) -> Result<()> {
         let Some(trace) = self.trainer.device.end_trace()? else {
             return Ok(());
         };
-        println!("{trace}");
+        if !json {
+            result!("{trace}");
+        }
         let file = self.run.path().join("trace.txt");
         fs::write(&file, trace.to_string()).map_err(Error::file(&file))
     }
 
     fn next(&self, config: &Config) {
         let (run, images) = (self.run.path().display(), config.data.images.join(" "));
-        println!("Next     selfsame embed {images} --weights {run} --out {run}/embeddings.npy");
-        println!("         selfsame report {run}");
+        result!("Next     selfsame embed {images} --weights {run} --out {run}/embeddings.npy");
+        result!("         selfsame report {run}");
         let labelled = !self.dataset.classes().is_empty();
         let val = match &config.data.val[..] {
             "" if images.starts_with("synthetic") => "synthetic-val",
@@ -134,7 +184,7 @@ impl Session {
             val => val,
         };
         if labelled {
-            println!("         selfsame eval linear --weights {run} --train {images} --val {val}");
+            result!("         selfsame eval linear --weights {run} --train {images} --val {val}");
         }
     }
 
@@ -149,7 +199,7 @@ impl Session {
         self.run.describe(&images, &t.device.name())?;
         let rows = plan::rows(t, config)?;
         for (name, what) in rows {
-            eprintln!("{name:<8} {what}");
+            say!("{name:<8} {what}");
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Duration};
 
 #[derive(Args)]
 #[command(
-    after_help = "A study that was stopped goes on with the same command.\n\nExamples:\n  selfsame study\n  selfsame study collapse --out studies/collapse\n  selfsame study methods cifar-10-batches-bin --val cifar-10-batches-bin/test_batch.bin --out studies/cifar"
+    after_help = "A study that was stopped goes on with the same command.\n\nExamples:\n  selfsame study\n  selfsame study collapse --out studies/collapse\n  selfsame study methods cifar/train --val cifar/test --out studies/cifar"
 )]
 pub struct StudyArgs {
     /// Which; without it, they are listed
@@ -56,7 +56,7 @@ pub fn run(args: &StudyArgs) -> Result<()> {
         let width = STUDIES.iter().map(|study| study.name.len()).max();
         let width = width.unwrap_or(0);
         for study in STUDIES {
-            println!("{:<width$}  {}", study.name, study.about);
+            result!("{:<width$}  {}", study.name, study.about);
         }
         return Ok(());
     };
@@ -68,17 +68,17 @@ pub fn run(args: &StudyArgs) -> Result<()> {
         open: &open,
         workers: args.workers.unwrap_or(0),
         stop: &Stop::on_signals(args.max_time)?,
-        say: &|text| eprintln!("{text}"),
+        say: &|text| say!("{text}"),
     };
     let findings = study.run(&plan, &place).map_err(|error| match error {
         Error::Stopped(why) => Error::Stopped(format!("{why}\nGo on with the same command")),
         other => other,
     })?;
     match args.json {
-        true => println!("{}", findings.numbers),
-        false => println!("{}", findings.text),
+        true => result!("{}", findings.numbers),
+        false => result!("{}", findings.text),
     }
-    eprintln!("{}", out.join(format!("{name}.md")).display());
+    say!("{}", out.join(format!("{name}.md")).display());
     Ok(())
 }
 

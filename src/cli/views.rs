@@ -1,5 +1,11 @@
 //! `selfsame views`: what a method is shown of images, as a picture.
-use super::{device, flags::with_whole_paths, train};
+use super::{
+    device,
+    flags::{
+        preset::{Sizes, preset_for},
+        variables, with_whole_paths,
+    },
+};
 use crate::{
     Error, Result,
     config::{Config, Layers, MethodName, Precision},
@@ -74,7 +80,7 @@ pub fn run(args: &ViewsArgs) -> Result<()> {
     let mut file = WholeFile::create(&args.out, existing)?;
     file.write(&sheet.png()?)?;
     file.finish()?;
-    eprintln!("{}: {}", args.out.display(), sheet.title);
+    say!("{}: {}", args.out.display(), sheet.title);
     Ok(())
 }
 
@@ -90,6 +96,7 @@ impl ViewsArgs {
         if let Some(file) = &self.config {
             layers.file(file)?;
         }
+        layers.environment(variables())?;
         if let Some(method) = &self.method {
             layers.set("--method", "method.name", method.as_str())?;
         }
@@ -112,7 +119,8 @@ impl ViewsArgs {
             Some(preset) => self.layers(Some(preset), None)?,
             None => {
                 let device = device::open("auto", Precision::Bf16)?;
-                let (preset, image_size) = train::preset_for(first.method.name, dataset, &device);
+                let (sizes, on_cpu) = (Sizes::of(dataset), device.name() == "cpu");
+                let (preset, image_size) = preset_for(first.method.name, sizes, on_cpu);
                 self.layers(Some(preset.name), image_size)?
             }
         };
@@ -131,7 +139,7 @@ fn good(dataset: &Dataset, seed: Option<u64>, count: usize) -> Result<Vec<(u32, 
         match dataset.decode(id as usize) {
             Ok(image) => good.push((id, image)),
             Err(image) => {
-                eprintln!("warning[data]: left out {image}");
+                warn!("warning[data]: left out {image}");
                 bad += 1;
             }
         }

@@ -1,10 +1,11 @@
 //! When something is done again and again: `10m`, `500steps`, `epoch`, or several of these.
 use super::duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// At each of its intervals: `10m,epoch` is every ten minutes and at each epoch's end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cadence(Vec<Every>);
 

@@ -1,27 +1,25 @@
 //! Layer over layer of TOML, each checked by itself so that an error names its own place.
-use super::{Config, PRESETS, Preset, nearest};
+use super::{
+    Config, PRESETS, Preset,
+    entries::{entries, line_at},
+    place::Place,
+    unknown::{explain, suggestion},
+};
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 use toml::{Table, Value};
 
-/// What people write for what is called otherwise here.
-const SYNONYMS: [(&str, &str); 10] = [
-    ("learning_rate", "lr"),
-    ("batch_size", "batch"),
-    ("wd", "weight_decay"),
-    ("optimizer", "rule"),
-    ("tau", "temperature"),
-    ("warmup", "warmup_epochs"),
-    ("num_workers", "workers"),
-    ("size", "image_size"),
-    ("model", "arch"),
-    ("grayscale", "gray"),
-];
-
-/// The values given so far.
+/// The values given so far, and who gave them.
 #[derive(Default)]
-pub struct Layers(Table);
+pub struct Layers {
+    values: Table,
+    sources: Sources,
+}
+
+/// By `section.key`: `preset moco-v2`, `train.toml:14`, a variable's name, a flag. A key that is not here has its
+/// default.
+pub type Sources = BTreeMap<String, String>;
 
 impl Layers {
     pub fn preset(&mut self, name: &str) -> Result<()> {
@@ -33,58 +31,60 @@ impl Layers {
             )));
         };
         for text in preset.layers {
-            self.text(text, &format!("preset {name}"))?;
+            self.text(text, &format!("preset {name}"), |_| String::new())?;
         }
         Ok(())
     }
 
     pub fn file(&mut self, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).map_err(Error::file(path))?;
-        self.text(&text, &path.display().to_string())
+        self.text(&text, &path.display().to_string(), |line| {
+            format!(":{line}")
+        })
     }
 
-    fn text(&mut self, text: &str, origin: &str) -> Result<()> {
-        let place = |e: &toml::de::Error| match e.span() {
-            Some(span) => {
-                let line = 1 + text[..span.start.min(text.len())].matches('\n').count();
-                (
-                    format!("({origin}:{line})"),
-                    text.lines().nth(line - 1).unwrap_or("").trim(),
-                )
-            }
-            None => (format!("({origin})"), ""),
-        };
-        let table: Table = toml::from_str(text).map_err(|e| {
-            let (place, line) = place(&e);
-            Error::Config(format!("{} {place}\n  {line}", e.message()))
-        })?;
-        if let Err(e) = toml::from_str::<Config>(text) {
-            let (place, line) = place(&e);
-            return Err(explain(&e, &table, &place, line));
-        }
-        // A list that is too long is found only here.
+    /// `at_line` is what a value's source says of its line.
+    fn text(&mut self, text: &str, origin: &str, at_line: fn(usize) -> String) -> Result<()> {
+        let place = |e: &toml::de::Error| Place::in_text(origin, text, e.span());
+        let table: Table =
+            toml::from_str(text).map_err(|e| explain(&e, &Table::new(), &place(&e)))?;
+        toml::from_str::<Config>(text).map_err(|e| explain(&e, &table, &place(&e)))?;
+        let entries = entries(text).expect("it was just read");
+        // A list that is too long is found only here, and without its place.
         if let Err(e) = Config::deserialize(table.clone()) {
-            let key = e.to_string();
-            let key = key.lines().last().unwrap_or_default().trim();
-            return Err(explain(&e, &table, &format!("({origin})"), key));
+            let words = e.to_string();
+            let at = entries
+                .iter()
+                .find(|entry| words.contains(&format!("`{}`", entry.path)));
+            let place = Place::in_text(origin, text, at.map(|entry| entry.value.clone()));
+            return Err(explain(&e, &table, &place));
         }
-        merge(&mut self.0, table);
+        for entry in entries {
+            let line = at_line(line_at(text, entry.key.start));
+            self.sources.insert(entry.path, format!("{origin}{line}"));
+        }
+        merge(&mut self.values, table);
         Ok(())
     }
 
-    /// `path` is `section.key`; `origin` is the flag that says so.
+    /// `path` is `section.key`; `origin` is the flag or the variable that says so.
     pub fn set(&mut self, origin: &str, path: &str, value: impl Into<Value>) -> Result<()> {
         let value = value.into();
-        let line = format!("{path} = {value}");
+        let place = Place::of_flag(origin, format!("{path} = {value}"));
         let nest =
             |inside: Value, key: &str| Value::Table(Table::from_iter([(key.into(), inside)]));
         let Value::Table(table) = path.rsplit('.').fold(value, nest) else {
             unreachable!("a path has a key");
         };
         if let Err(e) = Config::deserialize(table.clone()) {
-            return Err(explain(&e, &table, &format!("({origin})"), &line));
+            return Err(explain(&e, &table, &place));
         }
-        merge(&mut self.0, table);
+        for (section, values) in &table {
+            let keys = values.as_table().into_iter().flat_map(Table::keys);
+            let paths = keys.map(|key| (format!("{section}.{key}"), origin.to_string()));
+            self.sources.extend(paths);
+        }
+        merge(&mut self.values, table);
         Ok(())
     }
 
@@ -96,22 +96,30 @@ impl Layers {
             )));
         };
         let (path, text) = (path.trim(), text.trim());
-        let value = match toml::from_str::<Table>(&format!("value = {text}")) {
-            Ok(mut table) => table.remove("value").expect("it was just written"),
-            Err(_) => Value::String(text.into()),
-        };
-        self.set("--set", path, value)
+        self.set("--set", path, toml_or_text(text))
     }
 
-    pub fn finish(self) -> Result<Config> {
+    pub fn finish(&self) -> Result<Config> {
         let config = self.read();
         config.check()?;
         Ok(config)
     }
 
     /// What was said so far, which need not go together: more may follow.
-    pub fn read(self) -> Config {
-        Config::deserialize(self.0).expect("each layer was read alone")
+    pub fn read(&self) -> Config {
+        Config::deserialize(self.values.clone()).expect("each layer was read alone")
+    }
+
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+}
+
+/// What is not TOML is a string.
+pub(super) fn toml_or_text(text: &str) -> Value {
+    match toml::from_str::<Table>(&format!("value = {text}")) {
+        Ok(mut table) if table.len() == 1 => table.remove("value").expect("it was just written"),
+        _ => Value::String(text.into()),
     }
 }
 
@@ -124,104 +132,4 @@ fn merge(base: &mut Table, over: Table) {
             }
         }
     }
-}
-
-/// serde's words about `table`, with the place and the way out.
-fn explain(e: &toml::de::Error, table: &Table, place: &str, line: &str) -> Error {
-    let message = e.message();
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    Error::Config(match quoted.next() {
-        Some(word) if message.starts_with("unknown field") => unknown_key(word, table, place),
-        Some(word) if message.starts_with("unknown variant") => {
-            let known: Vec<&str> = quoted.collect();
-            format!(
-                "unknown value `{word}` {place}\n{}",
-                suggestion(word, &known)
-            )
-        }
-        _ => format!("{message} {place}\n  {line}"),
-    })
-}
-
-fn unknown_key(word: &str, table: &Table, place: &str) -> String {
-    let known = known_keys();
-    let section = section_of(word, table);
-    let inside = match &section {
-        Some(section) => format!("in [{section}]"),
-        None => "outside any section".into(),
-    };
-    let meant = SYNONYMS
-        .iter()
-        .find(|(other, _)| *other == word)
-        .map(|(_, key)| *key);
-    let meant = meant.unwrap_or(word);
-    let here = known.iter().filter(|(s, _)| Some(s) == section.as_ref());
-    let here = nearest(meant, here.map(|(_, key)| key.as_str()));
-    let anywhere = || nearest(meant, known.iter().map(|(_, key)| key.as_str()));
-    let sections = known.iter().map(|(section, _)| section.as_str());
-    let way_out = match (here.or_else(anywhere), &section) {
-        (Some(key), _) => {
-            let (section, _) = known
-                .iter()
-                .find(|(s, k)| k == key && (here.is_none() || Some(s) == section.as_ref()))
-                .expect("it is one of them");
-            format!("did you mean `{key}` in [{section}]?")
-        }
-        (None, Some(section)) => {
-            let here = known.iter().filter(|(s, _)| s == section);
-            format!(
-                "[{section}] has {}",
-                list(here.map(|(_, key)| key.as_str()))
-            )
-        }
-        (None, None) => match nearest(word, sections.clone()) {
-            Some(section) => format!("did you mean [{section}]?"),
-            None => {
-                let mut sections: Vec<&str> = sections.collect();
-                sections.dedup();
-                format!("the sections are {}", list(sections))
-            }
-        },
-    };
-    format!("unknown key `{word}` {inside} {place}\n  {way_out}")
-}
-
-/// The section of `table` that holds `word` without knowing it.
-fn section_of(word: &str, table: &Table) -> Option<String> {
-    let known = known_keys();
-    let holds = |(section, value): (&String, &Value)| {
-        let unknown = !known.contains(&(section.clone(), word.to_string()));
-        let held = value.as_table().is_some_and(|t| t.contains_key(word));
-        (held && unknown).then(|| section.clone())
-    };
-    if table.contains_key(word) && !known.iter().any(|(section, _)| section == word) {
-        return None;
-    }
-    table.iter().find_map(holds)
-}
-
-/// Every (section, key).
-fn known_keys() -> Vec<(String, String)> {
-    let table = Table::try_from(Config::default()).expect("the defaults have a TOML form");
-    let keys = |(section, values): (String, Value)| {
-        let Value::Table(values) = values else {
-            unreachable!("the configuration holds sections");
-        };
-        values
-            .into_iter()
-            .map(move |(key, _)| (section.clone(), key))
-    };
-    table.into_iter().flat_map(keys).collect()
-}
-
-pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
-    let known_list = list(known.iter().copied());
-    match nearest(word, known.iter().copied()) {
-        Some(meant) => format!("  did you mean `{meant}`? there are {known_list}"),
-        None => format!("  there are {known_list}"),
-    }
-}
-
-fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    words.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -1,10 +1,11 @@
 //! The part of the configuration that says what is asked of the views: the method and its hyperparameters.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One flat table: a key that a method does not read is ignored by it, and its own defaults come from its
 /// preset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Method {
     pub name: MethodName,
@@ -55,7 +56,7 @@ pub struct Method {
     pub dropout: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MethodName {
     Simclr,
@@ -96,7 +97,7 @@ impl fmt::Display for MethodName {
 }
 
 /// Which of the head's layers are followed by batch norm. A linear layer that is has no bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadNorm {
     /// The last one too, there without shift: SimCLR.
@@ -108,7 +109,7 @@ pub enum HeadNorm {
 }
 
 /// How an embedding is compared with the bank's rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BankLoss {
     /// Noise-contrastive estimation under a constant Z, which the first batch fixes.
@@ -117,7 +118,7 @@ pub enum BankLoss {
     Infonce,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transform {
     /// Nine patches in any order.
@@ -127,14 +128,14 @@ pub enum Transform {
 }
 
 /// What a code is: shares of all prototypes, or the nearest one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Assignment {
     Soft,
     Hard,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
     On,

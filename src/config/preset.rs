@@ -22,6 +22,10 @@ pub enum Scale {
     Tiny,
 }
 
+impl Scale {
+    pub const ALL: [Scale; 3] = [Scale::ImageNet, Scale::Cifar, Scale::Tiny];
+}
+
 macro_rules! presets {
     ($($name:literal, $about:literal, [$($file:literal),*];)*) => {
         &[$(Preset {

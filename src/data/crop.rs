@@ -12,7 +12,9 @@ use crate::random::Draws;
 
 /// MoCo, SwAV, PIRL and lightly resample bilinearly; SimCLR-TF, Barlow Twins and solo-learn
 /// bicubically.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
     Bilinear,

@@ -48,6 +48,8 @@ pub struct Log {
     interval: u64,
     steps: u64,
     window: Window,
+    /// Nothing but warnings is said.
+    quiet: bool,
     /// Of the last line.
     pub loss: Option<f64>,
 }
@@ -71,9 +73,7 @@ impl Log {
         }
         drop_after(&run.join(METRICS), done)?;
         Ok(Log {
-            bar: std::io::stderr()
-                .is_terminal()
-                .then(|| new_bar(done, steps)),
+            bar: may_draw().then(|| new_bar(done, steps)),
             metrics: Some(append_to(&run.join(METRICS))?),
             bad_images: Some(append_to(&run.join(BAD_IMAGES))?),
             board: None,
@@ -81,6 +81,7 @@ impl Log {
             interval,
             steps,
             window: Window::new(),
+            quiet: false,
             loss: None,
         })
     }
@@ -94,6 +95,12 @@ impl Log {
             Ok(board) => self.board = Some(board),
             Err(why) => self.warn_of(board::FILES, why),
         }
+    }
+
+    /// Says nothing but warnings from here on.
+    pub fn hush(&mut self) {
+        self.quiet = true;
+        self.bar = None;
     }
 
     /// Back to where `done` steps were done, in the same folder.
@@ -152,7 +159,7 @@ impl Log {
                 100.0 * line.wait,
                 hours_minutes(eta)
             )),
-            None => eprintln!(
+            None => self.say(&format!(
                 "{} epoch={} step={} loss={:.4} lr={:.3e} gnorm={:.3} img_s={:.0} wait={:.3} eta_s={}",
                 timestamp(SystemTime::now()),
                 line.epoch + 1,
@@ -163,7 +170,7 @@ impl Log {
                 line.images_per_second,
                 line.wait,
                 eta.as_secs()
-            ),
+            )),
         }
         let json = serde_json::to_string(&line).expect("numbers");
         self.append(Which::Metrics, &json);
@@ -206,14 +213,22 @@ impl Log {
 
     /// A line among the others.
     pub fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+        if !self.quiet {
+            self.write(text);
         }
     }
 
     pub fn warn(&self, text: &str) {
-        self.say(&format!("warning: {text}"));
+        self.write(&format!("warning: {text}"));
+    }
+
+    /// A run does not end because nobody reads what it says.
+    fn write(&self, text: &str) {
+        let write = || drop(writeln!(std::io::stderr(), "{text}"));
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     /// The bar is gone afterwards.
@@ -265,6 +280,12 @@ impl Window {
             wait: Duration::ZERO,
         }
     }
+}
+
+/// Whether stderr is a terminal on which a bar can move.
+pub fn may_draw() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stderr().is_terminal() && !dumb
 }
 
 fn new_bar(done: u64, steps: u64) -> ProgressBar {

@@ -148,11 +148,10 @@ fn lengths(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
-/// Libraries are silent: who calls them decides what is said.
+/// Libraries are silent: who calls them decides what is said. Nor does the program print by std's macros, which
+/// end it where nobody reads: `cli/talk.rs` has others.
 fn silence(path: &str, text: &str) -> Vec<String> {
-    let speaks = path.starts_with("src/cli/")
-        || ["src/cli.rs", "src/main.rs", "src/train/log.rs"].contains(&path)
-        || path.starts_with("src/device/build/"); // part of the build script: cargo listens to it
+    let speaks = path.starts_with("src/device/build/"); // part of the build script: cargo listens to it
     if !path.starts_with("src/") || speaks {
         return Vec::new();
     }
@@ -330,7 +329,9 @@ fn speech_is_heard() {
         silence("src/ops/x.rs", "println!(\"a\");"),
         ["line 1: println!(\"\");"]
     );
-    assert!(silence("src/cli/x.rs", "println!(\"a\");").is_empty());
+    assert_eq!(silence("src/cli/x.rs", "dbg!(a);"), ["line 1: dbg!(a);"]);
+    assert!(silence("src/cli/x.rs", "say!(\"a\");").is_empty());
+    assert!(silence("src/device/build/x.rs", "println!(\"a\");").is_empty());
     assert!(silence("src/ops/x.rs", "writeln!(text, \"println!\") // println!").is_empty());
 }
 

@@ -23,7 +23,8 @@ const ROUNDS: usize = 3;
 
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  selfsame bench data photos/ --crops 2x224 2x224+6x96 --workers 1"
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame bench data photos/\n  selfsame bench data photos/ --crops 2x224 2x224+6x96 --workers 1"
 )]
 pub struct DataArgs {
     /// Folders, images, shards, @list.txt, .tar archives, CIFAR files, or `synthetic`
@@ -100,14 +101,14 @@ fn measure(dataset: &Arc<Dataset>, crops: &str, plan: &Plan, json: bool) -> Resu
             "workers": plan.workers,
             "loader_images_a_second": rate(loaded.wall),
         });
-        println!("{line}");
+        result!("{line}");
         return Ok(());
     }
-    println!(
+    result!(
         "{crops}, {} images, best of {ROUNDS} rounds, processor time",
         grouped(images)
     );
-    let row = |what: &str, rate: f64, unit: &str| println!("  {what:<24} {rate:>7.0} {unit}");
+    let row = |what: &str, rate: f64, unit: &str| result!("  {what:<24} {rate:>7.0} {unit}");
     row("decode", rate(decoding.processor), "images a second a core");
     row(
         "decode and crop",

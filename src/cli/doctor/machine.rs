@@ -14,31 +14,39 @@ pub fn findings(out: &Path) -> Vec<Finding> {
     let mut findings = vec![
         version(),
         processor(),
+        cores(),
         memory(),
         shared_memory(),
         open_files(),
     ];
     findings.extend([space(out), flush(out), driver()]);
-    findings.retain(|finding| !finding.found.is_empty()); // what this system does not say
     findings
 }
 
 fn version() -> Finding {
-    let emulator = if cfg!(feature = "emulator") {
-        "emulator"
-    } else {
-        "no optional features"
+    let features = [
+        ("emulator", cfg!(feature = "emulator")),
+        ("fault", cfg!(feature = "fault")),
+        ("turbo", cfg!(feature = "turbo")),
+    ];
+    let built = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
+    let features = match built.collect::<Vec<_>>() {
+        none if none.is_empty() => "no optional features".into(),
+        some => format!("features {}", some.join(", ")),
     };
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let version = env!("CARGO_PKG_VERSION");
+    let commit = match option_env!("SELFSAME_COMMIT") {
+        Some(commit) => format!("commit {commit}"),
+        None => "commit not known".into(),
+    };
     Finding::ok(
         "version",
-        format!("selfsame {version} for {os} {arch}, {emulator}"),
+        format!("selfsame {version} for {os} {arch}, {commit}, {features}"),
     )
 }
 
 fn processor() -> Finding {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from); // cgroup and affinity count
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = info.lines().find(|line| line.starts_with(name))?;
@@ -51,12 +59,53 @@ fn processor() -> Finding {
         .filter(|flag| flags.contains(flag))
         .collect();
     let model = field("model name").unwrap_or("unknown model");
-    let found = format!("{cores} cores of {model}, {}", held.join(" "));
+    let found = format!("{model}, {}", held.join(" "));
     if cfg!(target_arch = "x86_64") && !flags.is_empty() && !held.contains(&"avx2") {
         let advice = "without AVX2 training on this CPU is several times slower; use a GPU or another machine";
         return Finding::warn("processor", found, advice);
     }
     Finding::ok("processor", found)
+}
+
+/// Those that work is spread over: what affinity and the cgroup leave of the machine's.
+fn cores() -> Finding {
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let said = |text: Option<&str>| match text.map(str::trim) {
+        None | Some("") => "not said".to_string(),
+        Some(text) => text.to_string(),
+    };
+    let quota = quota().map_or("no limit".into(), |cores| format!("{cores:.1}"));
+    let found = format!(
+        "{usable}; online {}, affinity {}, cgroup {quota}",
+        said(Some(&online)),
+        said(allowed)
+    );
+    match usable {
+        1 => Finding::warn(
+            "cores",
+            found,
+            "one core decodes the images and trains: allow more (taskset, --cpus, --cpus-per-task)",
+        ),
+        _ => Finding::ok("cores", found),
+    }
+}
+
+/// Cores' worth of time that the cgroup allows.
+fn quota() -> Option<f64> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| *n > 0.0);
+    if let Some(text) = read("/sys/fs/cgroup/cpu.max") {
+        let (quota, period) = text.split_once(' ')?;
+        return Some(number(quota)? / number(period)?);
+    }
+    let quota = read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")?;
+    let period = read("/sys/fs/cgroup/cpu/cpu.cfs_period_us")?;
+    Some(number(&quota)? / number(&period)?)
 }
 
 /// What is free, and what the container may use.

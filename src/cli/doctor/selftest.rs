@@ -2,6 +2,7 @@
 use super::Finding;
 use crate::{
     Device, Error, Result,
+    cli::format::bytes,
     device::{IMAGES, Matrix, MatrixMut, Real, host_matmul},
     evaluate::{Encoder, Input},
     nn::{Architecture, Layout, Params, ResNet, Stem},
@@ -96,8 +97,10 @@ fn gpus(expected: &[f32]) -> Vec<Finding> {
 
 fn judge(device: &Device, expected: &[f32]) -> Finding {
     let arch = device.arch();
+    let memory = device.free_memory().ok().flatten();
+    let memory = memory.map_or(String::new(), |free| format!(", {} free", bytes(free)));
     let name = format!(
-        "{}: compute capability {}.{}, {} multiprocessors",
+        "{}: compute capability {}.{}, {} multiprocessors{memory}",
         device.name(),
         arch.compute / 10,
         arch.compute % 10,

@@ -19,7 +19,8 @@ use std::{
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  selfsame eval finetune --weights runs/a --train data/train --val data/val --labels-fraction 0.1"
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame eval finetune --weights runs/a --train train/ --val val/ --labels-fraction 0.1\n  selfsame eval finetune --weights runs/a --train train/ --val val/ --out tuned/"
 )]
 pub struct FinetuneArgs {
     #[command(flatten)]
@@ -55,7 +56,7 @@ pub fn run(args: &FinetuneArgs) -> Result<()> {
     }
     let opened = args.images.open(Some(&args.subset))?;
     let plan = plan(args, opened.train.len());
-    eprintln!(
+    say!(
         "fine-tuning on {} images: {} epochs, batch {}, lr {} (head {})",
         opened.train.len(),
         plan.epochs,
@@ -76,8 +77,8 @@ pub fn run(args: &FinetuneArgs) -> Result<()> {
         files.write(opened.loaded, classifier, &plan, &result, existing)?;
     }
     match args.images.specs.json {
-        true => println!("{result}"),
-        false => println!(
+        true => result!("{result}"),
+        false => result!(
             "finetune {:.2} % top-1, {:.2} % top-5 of {} images ({} labels, {} epochs)",
             score.top1,
             score.top5,
@@ -189,7 +190,7 @@ impl Files {
         let mut file = WholeFile::create(&self.result, existing)?;
         file.write(format!("{result}\n").as_bytes())?;
         file.finish()?;
-        eprintln!("{}: after {} epochs", self.weights.display(), plan.epochs);
+        say!("{}: after {} epochs", self.weights.display(), plan.epochs);
         Ok(())
     }
 }

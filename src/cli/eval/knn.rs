@@ -7,6 +7,10 @@ use crate::{
 use clap::Args;
 
 #[derive(Args, Debug)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame eval knn --weights runs/a --train train/ --val val/\n  selfsame eval knn --weights runs/a --train train/ --val val/ --k 20,200 --temperature 0.07,0.1"
+)]
 pub struct KnnArgs {
     #[command(flatten)]
     images: LabelledArgs,
@@ -30,15 +34,18 @@ pub fn run(args: &KnnArgs) -> Result<()> {
     let result = images.told(json(&plans, &scores));
     place.keep(&["knn"], with(result.clone(), &judged[0].confusion));
     if args.images.specs.json {
-        println!("{result}");
+        result!("{result}");
         return Ok(());
     }
-    eprintln!("kNN of {} images by {bank}", scores[0].images);
-    println!("{:>6} {:>6} {:>8} {:>8}", "k", "T", "top-1 %", "top-5 %");
+    say!("kNN of {} images by {bank}", scores[0].images);
+    result!("{:>6} {:>6} {:>8} {:>8}", "k", "T", "top-1 %", "top-5 %");
     for (plan, score) in plans.iter().zip(&scores) {
-        println!(
+        result!(
             "{:>6} {:>6} {:>8.2} {:>8.2}",
-            plan.k, plan.temperature, score.top1, score.top5
+            plan.k,
+            plan.temperature,
+            score.top1,
+            score.top5
         );
     }
     Ok(())

@@ -215,7 +215,7 @@ fn part(
 pub fn warn_of_bad(flag: &str, bad: &[BadImage], good: usize) {
     if let Some(first) = bad.first() {
         let (bad, of) = (bad.len(), bad.len() + good);
-        eprintln!(
+        warn!(
             "warning[data]: {bad} of the {of} images of {flag} are bad and left out, e.g. {first}"
         );
     }

@@ -24,7 +24,8 @@ use std::{
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  selfsame eval layers --weights runs/a runs/b --train data/train --val data/val --figure layers.svg"
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame eval layers --weights runs/a runs/b --train train/ --val val/ --figure layers.svg\n  selfsame eval layers --weights w.safetensors --train train/ --val val/ --json"
 )]
 pub struct LayersArgs {
     /// Runs, checkpoints or .safetensors files; each is a line of the figure
@@ -102,10 +103,10 @@ pub fn run(args: &LayersArgs) -> Result<()> {
         let mut file = WholeFile::create(path, existing)?;
         file.write(&bytes)?;
         file.finish()?;
-        eprintln!("{}: top-1 against the layer", path.display());
+        say!("{}: top-1 against the layer", path.display());
     }
     match args.specs.json {
-        true => println!("{}", json(args, &probed)),
+        true => result!("{}", json(args, &probed)),
         false => probed.iter().for_each(print_table),
     }
     Ok(())
@@ -229,13 +230,17 @@ fn plan(args: &LayersArgs, tap: &Tap, images: usize) -> LinearPlan {
 }
 
 fn print_table(probed: &Probed) {
-    println!("{}: {}", probed.weights.display(), probed.encoder);
-    println!(
+    result!("{}: {}", probed.weights.display(), probed.encoder);
+    result!(
         "{:<8} {:>10} {:>8} {:>8} {:>8}",
-        "layer", "dimensions", "top-1 %", "top-5 %", "lr"
+        "layer",
+        "dimensions",
+        "top-1 %",
+        "top-5 %",
+        "lr"
     );
     for (tap, outcome) in &probed.layers {
-        println!(
+        result!(
             "{:<8} {:>10} {:>8.2} {:>8.2} {:>8}",
             tap.name,
             tap.dim(),

@@ -13,6 +13,10 @@ use crate::{
 use clap::Args;
 
 #[derive(Args, Debug)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  selfsame eval linear --weights runs/a --train train/ --val val/\n  selfsame eval linear --weights runs/a --train train/ --val val/ --recipe moco --json"
+)]
 pub struct LinearArgs {
     #[command(flatten)]
     images: LabelledArgs,
@@ -45,7 +49,7 @@ pub fn run(args: &LinearArgs) -> Result<()> {
     let plan = plan(args, bank);
     enough(bank, plan.rates.len())?;
     if let Some(why) = args.recipe.caution().filter(|_| args.lr.is_empty()) {
-        eprintln!("warning[recipe]: {}: {why}", args.recipe.name());
+        warn!("warning[recipe]: {}: {why}", args.recipe.name());
     }
     let progress = Progress::new("linear probe", plan.all_epochs() as usize);
     let (train, val) = (images.train.features(), images.val.features());
@@ -62,10 +66,10 @@ pub fn run(args: &LinearArgs) -> Result<()> {
     let whole = with(result.clone(), &outcome.confusion);
     place.keep(&["linear", recipe, &share], whole);
     if args.images.specs.json {
-        println!("{result}");
+        result!("{result}");
         return Ok(());
     }
-    println!(
+    result!(
         "linear {:.2} % top-1, {:.2} % top-5 of {} images (recipe {}, lr {} {})",
         score.top1,
         score.top5,

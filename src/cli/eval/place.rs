@@ -38,8 +38,8 @@ impl Place {
             .copied()
             .collect();
         match results::keep(run, &words.join("-"), &result) {
-            Ok(path) => eprintln!("{}: for selfsame report", path.display()),
-            Err(error) => eprintln!("warning[report]: the result is not kept: {error}"),
+            Ok(path) => say!("{}: for selfsame report", path.display()),
+            Err(error) => warn!("warning[report]: the result is not kept: {error}"),
         }
     }
 }

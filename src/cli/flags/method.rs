@@ -6,55 +6,130 @@ use toml::Value;
 #[derive(Args)]
 pub struct MethodFlags {
     /// Of the softmax over similarities: simclr, moco, pirl, swav
-    #[arg(long, value_name = "T", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "T",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     temperature: Option<f64>,
     /// simclr: negatives from a memory of so many past embeddings, not from the batch
-    #[arg(long, value_name = "N", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     bank: Option<u64>,
     /// simclr: the batch in so many parts, with the gradient of the whole
-    #[arg(long, value_name = "PARTS", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "PARTS",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     accumulate_exact: Option<u64>,
     /// Refused: see there.
     #[arg(long, hide = true)]
     accumulate: Option<u64>,
     /// moco: keys kept as negatives; swav: embeddings kept to balance the codes
-    #[arg(long, value_name = "N", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     queue: Option<u64>,
     /// What stays of moco's key encoder, of pirl's memory bank, at each step: 0.999
-    #[arg(long, value_name = "M", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "M",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     momentum: Option<f64>,
     /// moco: either view is the query once
-    #[arg(long, help_heading = "Method")]
+    #[arg(long, help_heading = "Method", hide_short_help = true)]
     symmetric: bool,
     /// moco: groups of the batch that batch norm sees alone
-    #[arg(long, value_name = "N", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     bn_groups: Option<u64>,
     /// pirl: jigsaw or rotation
-    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     transform: Option<String>,
     /// pirl: negatives drawn for each image
-    #[arg(long, value_name = "N", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     negatives: Option<u64>,
     /// pirl: weight of the transformed image
-    #[arg(long, value_name = "X", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "X",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     lambda: Option<f64>,
     /// pirl: nce or infonce
-    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     loss: Option<String>,
     /// swav: views an image, e.g. 2x224+6x96
-    #[arg(long, value_name = "CROPS", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "CROPS",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     crops: Option<String>,
     /// swav: clusters
-    #[arg(long, value_name = "K", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "K",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     prototypes: Option<u64>,
     /// swav: soft or hard
-    #[arg(long, value_name = "KIND", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     assignment: Option<String>,
     /// swav: on or off
-    #[arg(long, value_name = "SWITCH", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     equipartition: Option<String>,
     /// jigsaw: permutations to be told apart
-    #[arg(long, value_name = "N", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     permutations: Option<u64>,
 }
 
