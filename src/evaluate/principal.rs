@@ -76,8 +76,8 @@ fn leading(matrix: &[f32], dim: usize) -> (Vec<f32>, [f32; 2]) {
         );
         values = orthonormalize(&mut next, dim);
         let pairs = axes.chunks_exact(dim).zip(next.chunks_exact(dim));
-        let still = pairs.map(|(old, new)| 1.0 - dot(old, new).abs() < STILL);
-        let done = still.fold(true, |all, one| all && one);
+        let mut pairs = pairs.map(|(old, new)| dot(old, new).abs());
+        let done = pairs.all(|cosine| 1.0 - cosine < STILL);
         axes = next;
         if done {
             break;

@@ -1,5 +1,5 @@
 //! A run's folder: `config.toml`, `changes.jsonl`, `env.json`, `data.json`, `LOCK`, `metrics.jsonl`, `bad_images.jsonl`,
-//! `events.out.tfevents.*`, `checkpoints/`, `exports/`.
+//! `events.out.tfevents.*`, `checkpoints/`, `exports/`, `evaluations/`; `report.html`, where one was made.
 use crate::{Error, Result, config::Config};
 use serde::{Deserialize, Serialize};
 use std::{
