@@ -55,12 +55,12 @@ fn train(plan: &FinetunePlan, workers: usize) -> (Trained, Params) {
     let bad = classifier.train(&dataset, plan, workers, &note).unwrap();
     assert!(bad.is_empty());
     let own: Vec<u32> = (0..CLASSES as u32).collect();
-    let (score, _) = classifier.judge(&dataset, &own, workers, &|_| {}).unwrap();
-    assert_eq!(score.images, IMAGES);
+    let (judged, _) = classifier.judge(&dataset, &own, workers, &|_| {}).unwrap();
+    assert_eq!(judged.score.images, IMAGES);
     let mut values = classifier.params.values.to_vec().unwrap();
     let head = values.split_off(params.values.len());
     let trained = Trained {
-        score,
+        score: judged.score,
         losses: losses.into_inner(),
         values: [values, head],
         statistics: classifier.params.statistics.to_vec().unwrap(),

@@ -4,6 +4,7 @@ mod knn;
 mod labelled;
 mod layers;
 mod linear;
+mod place;
 
 use crate::Result;
 use clap::{Args, Subcommand};

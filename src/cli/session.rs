@@ -15,6 +15,7 @@ use crate::{
         build::About,
         log::Log,
         neighbours::Neighbours,
+        results::{self, Seen},
         run::{Images, Run},
         stop::{Stop, Why},
         trainer::{Outcome, Trainer},
@@ -64,6 +65,7 @@ impl Session {
             return Err(self.stopped(why));
         }
         let trained = self.score(&self.trainer.params, &stop)?;
+        self.keep(&log, self.trainer.step, trained);
         let weights = self.export()?;
         let loss = log
             .loss
@@ -118,6 +120,7 @@ impl Session {
     fn next(&self, config: &Config) {
         let (run, images) = (self.run.path().display(), config.data.images.join(" "));
         println!("Next     selfsame embed {images} --weights {run} --out {run}/embeddings.npy");
+        println!("         selfsame report {run}");
         let labelled = !self.dataset.classes().is_empty();
         let val = match &config.data.val[..] {
             "" if images.starts_with("synthetic") => "synthetic-val",
@@ -153,7 +156,16 @@ impl Session {
         if let Some(score) = score {
             log.say(&format!("kNN      {:.1} % untrained", score.top1));
         }
+        self.keep(log, 0, score);
         Ok(score)
+    }
+
+    /// Beside the run, for its report; where that cannot be written, the run is as good.
+    fn keep(&self, log: &Log, step: u64, score: Option<Score>) {
+        let Some(score) = score else { return };
+        if let Err(error) = results::keep_knn(self.run.path(), Seen { step, score }) {
+            log.warn(&format!("the kNN score is not kept: {error}"));
+        }
     }
 
     /// `None` where there are no labels, or no time is left.

@@ -1,7 +1,7 @@
 //! Fine-tuning: the whole network and a linear classifier trained on labelled images, the classifier at a
 //! rate of its own. Random crops and flips; batch norm by the batch's statistics, which it also remembers.
 //! Judged once, after the last epoch, on un-augmented images (SwAV reports the best epoch instead).
-use super::{Encoder, Input, RateDecay, Score, features::finite, rank};
+use super::{Encoder, Input, Judged, RateDecay, Verdict, features::finite};
 use crate::{
     Device, Error, Result, Tensor, Var,
     data::{
@@ -188,13 +188,13 @@ impl Classifier {
         classes: &[u32],
         workers: usize,
         progress: &dyn Fn(usize),
-    ) -> Result<(Score, Vec<BadImage>)> {
+    ) -> Result<(Judged, Vec<BadImage>)> {
         let encoder = Encoder {
             network: &self.network,
             params: &self.params,
             input: self.input,
         };
-        let (mut ranks, mut bad) = (Vec::new(), Vec::new());
+        let (mut verdicts, mut bad) = (Vec::new(), Vec::new());
         for batch in encoder.batches(dataset, workers)? {
             if !batch.ids.is_empty() {
                 let x = encoder.normalized(&batch.pixels)?;
@@ -202,13 +202,13 @@ impl Classifier {
                 let logits = finite(logits.value.to_vec()?)?;
                 for (logits, label) in logits.chunks_exact(self.classes).zip(&batch.labels) {
                     let label = classes[label.expect("labels were checked") as usize];
-                    ranks.push(rank(logits, label as usize));
+                    verdicts.push(Verdict::of(logits, label));
                 }
             }
             bad.extend(batch.bad);
-            progress(ranks.len() + bad.len());
+            progress(verdicts.len() + bad.len());
         }
-        Ok((Score::of(&ranks), bad))
+        Ok((Judged::of(&verdicts), bad))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Weighted k-nearest-neighbours classification (Wu et al. 2018, arXiv 1805.01978, section 3.4), the
 //! protocol of most papers: cosine similarity, k 200, temperature 0.1.
-use super::{Features, Score, l2_normalized, rank};
+use super::{Features, Judged, Score, Verdict, l2_normalized};
 use crate::device::{Matrix, MatrixMut, host_matmul};
 use rayon::prelude::*;
 
@@ -28,7 +28,7 @@ const BANK: usize = 4096; // rows at a time: 64 x 4096 similarities are 1 MiB, a
 /// `classes`. Among equal similarities the earlier row of the bank is nearer, among equal sums of votes
 /// the smaller class wins, and a class without a vote is not predicted at all.
 pub fn knn(bank: Features, queries: Features, classes: usize, plan: NeighboursPlan) -> Score {
-    knn_by_each(bank, queries, classes, &[plan])[0]
+    knn_by_each(bank, queries, classes, &[plan])[0].score
 }
 
 /// The same under each of `plans`: the neighbours are looked for once.
@@ -37,7 +37,7 @@ pub fn knn_by_each(
     queries: Features,
     classes: usize,
     plans: &[NeighboursPlan],
-) -> Vec<Score> {
+) -> Vec<Judged> {
     assert_eq!(bank.dim, queries.dim, "knn: features of two lengths");
     let voters = plans.iter().all(|plan| plan.k > 0);
     assert!(!bank.is_empty() && voters, "knn: nobody votes");
@@ -45,15 +45,17 @@ pub fn knn_by_each(
     let most = plans.iter().map(|plan| plan.k).max().unwrap_or(1);
     let bank_rows = l2_normalized(bank.values, dim);
     let query_rows = l2_normalized(queries.values, dim);
-    let vote = |(found, &label): (Vec<Neighbour>, &u32)| -> Vec<Option<usize>> {
+    let vote = |(found, &label): (Vec<Neighbour>, &u32)| -> Vec<Verdict> {
         let by_plan = plans.iter().map(|plan| {
             let voters = &found[..plan.k.min(found.len())]; // the nearest stand first
             let votes = votes(voters, bank.labels, classes, plan.temperature);
-            rank(&votes, label as usize).filter(|_| votes[label as usize] > 0.0)
+            let verdict = Verdict::of(&votes, label);
+            let rank = verdict.rank.filter(|_| votes[label as usize] > 0.0);
+            Verdict { rank, ..verdict }
         });
         by_plan.collect()
     };
-    let ranks: Vec<Vec<Option<usize>>> = query_rows
+    let verdicts: Vec<Vec<Verdict>> = query_rows
         .par_chunks(QUERIES * dim)
         .zip(queries.labels.par_chunks(QUERIES))
         .flat_map_iter(|(rows, labels)| {
@@ -61,15 +63,25 @@ pub fn knn_by_each(
             found.into_iter().zip(labels).map(vote).collect::<Vec<_>>()
         })
         .collect();
-    let of_plan = |plan: usize| ranks.iter().map(|ranks| ranks[plan]).collect::<Vec<_>>();
-    let scores = (0..plans.len()).map(|plan| Score::of(&of_plan(plan)));
-    scores.collect()
+    let of_plan = |plan: usize| verdicts.iter().map(|all| all[plan]).collect::<Vec<_>>();
+    let judged = (0..plans.len()).map(|plan| Judged::of(&of_plan(plan)));
+    judged.collect()
 }
 
-#[derive(Clone, Copy)]
-struct Neighbour {
-    similarity: f32,
-    row: u32,
+/// A row of the bank, and its cosine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Neighbour {
+    pub similarity: f32,
+    pub row: u32,
+}
+
+/// The `k` rows of `bank` (m, `dim`) nearest to each of `queries` (n, `dim`) by cosine, nearest first; all
+/// of them where they are fewer.
+pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, k: usize) -> Vec<Vec<Neighbour>> {
+    let (bank, queries) = (l2_normalized(bank, dim), l2_normalized(queries, dim));
+    let rows = queries.par_chunks(QUERIES * dim);
+    rows.flat_map_iter(|rows| nearest(&bank, rows, dim, k))
+        .collect()
 }
 
 fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {

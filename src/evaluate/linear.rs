@@ -113,6 +113,8 @@ impl RateDecay {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearOutcome {
     pub score: Score,
+    /// As in [`Judged`].
+    pub confusion: Vec<(u32, u32, u32)>,
     pub rate: f32,
     /// Top-1 on the held-out tenth for each rate, in percent; empty where there was nothing to choose.
     pub tried: Vec<(f32, f64)>,
@@ -153,8 +155,13 @@ pub fn linear(
         progress(before + done, plan.all_epochs())
     });
     let images: Vec<u32> = (0..val.len() as u32).collect();
-    let score = heads.judge(val, &images, &scale)[0];
-    LinearOutcome { score, rate, tried }
+    let judged = heads.judge(val, &images, &scale).swap_remove(0);
+    LinearOutcome {
+        score: judged.score,
+        confusion: judged.confusion,
+        rate,
+        tried,
+    }
 }
 
 /// The images to train on and the tenth held out, both ascending.
@@ -187,7 +194,9 @@ impl Fit<'_> {
         let heads = self.heads(&kept, &self.plan.rates, progress);
         let judged = heads.judge(self.train, &held_out, self.scale);
         let rates = self.plan.rates.iter().copied();
-        rates.zip(judged.iter().map(|score| score.top1)).collect()
+        rates
+            .zip(judged.iter().map(|judged| judged.score.top1))
+            .collect()
     }
 
     /// Classifiers trained on `images`, one a rate; `progress(epochs done)`.

@@ -3,21 +3,28 @@
 mod collapse;
 mod features;
 mod finetune;
+mod judged;
 mod knn;
 mod layers;
 mod linear;
 mod pool;
+mod principal;
 mod recipe;
+mod stochastic;
 mod subset;
 
 pub use collapse::{Collapse, Family, is_at_chance};
 pub use features::{Embedded, Encoder, Input, embedded};
 pub use finetune::{Classifier, FinetunePlan};
-pub use knn::{NeighboursPlan, knn, knn_by_each};
+pub use judged::Judged;
+use judged::Verdict;
+pub use knn::{Neighbour, NeighboursPlan, knn, knn_by_each, neighbours};
 pub use layers::{LAYER_RATES, Staged, Tap, layer_plan, staged, staged_bytes, taps, widened};
 pub use linear::{HeadInit, LinearOutcome, LinearPlan, RateDecay, Scaling, linear};
 pub use pool::Pool;
+pub use principal::{Principal, principal};
 pub use recipe::Recipe;
+pub use stochastic::tsne;
 pub use subset::{class_balanced, long_tailed};
 
 /// Features and the class of each: `values` (labels.len(), dim) row-major.

@@ -15,6 +15,7 @@ pub mod plan;
 mod planted;
 mod replay;
 mod rescue;
+pub mod results;
 pub mod rollback;
 mod room;
 pub mod run;

@@ -11,7 +11,7 @@ use crate::{
     data::Dataset,
     device::Real,
     evaluate::{Encoder, Features, Input, NeighboursPlan, Score, knn},
-    nn::{Params, Pass, ResNet},
+    nn::{Layout, Params, Pass, ResNet},
     random::{Draws, Purpose},
     tensor::Element,
 };
@@ -93,20 +93,12 @@ impl Neighbours {
         self
     }
 
-    /// On a CPU, no more images than `network` looks at in about half a minute; its cost is what a device
-    /// that runs nothing adds up for one image.
+    /// On a CPU, no more images than `network` looks at in about half a minute.
     pub fn affordable(mut self, device: &Device, network: &Network) -> Result<Neighbours> {
-        if device.arch().compute > 0 {
+        let (encoder, layout) = (&network.encoder, &network.layout);
+        let Some(most) = affordable(device, encoder, layout, self.input)? else {
             return Ok(self);
-        }
-        let null = Device::null(Real::F32);
-        let params = Params::new(&null, &network.layout, 0)?;
-        let side = self.input.size as usize;
-        let x = Tensor::uninit(&null, Element::Real, [1, side, side, 3])?;
-        network
-            .encoder
-            .forward(&mut Pass::evaluate(&params), &Var::constant(x))?;
-        let most = (CPU_FLOPS / null.work().flops.max(1)) as usize;
+        };
         let all = self.bank.len() + self.queries.len();
         for images in [&mut self.bank, &mut self.queries] {
             let share = (images.len() * most / all).clamp(1, images.len());
@@ -186,7 +178,27 @@ impl Neighbours {
     }
 }
 
-fn input(config: &Config) -> Input {
+/// Images that `encoder` looks at in about half a minute of a CPU; `None` on a GPU. Its cost is what a
+/// device that runs nothing adds up for one image.
+pub fn affordable(
+    device: &Device,
+    encoder: &ResNet,
+    layout: &Arc<Layout>,
+    input: Input,
+) -> Result<Option<usize>> {
+    if device.arch().compute > 0 {
+        return Ok(None);
+    }
+    let null = Device::null(Real::F32);
+    let params = Params::new(&null, layout, 0)?;
+    let side = input.size as usize;
+    let x = Tensor::uninit(&null, Element::Real, [1, side, side, 3])?;
+    encoder.forward(&mut Pass::evaluate(&params), &Var::constant(x))?;
+    Ok(Some((CPU_FLOPS / null.work().flops.max(1)) as usize))
+}
+
+/// How a run of `config` looks at images when it does not train on them.
+pub fn input(config: &Config) -> Input {
     let recipe = recipe(&config.augment);
     Input {
         size: config.encoder.image_size as u32,
@@ -196,7 +208,7 @@ fn input(config: &Config) -> Input {
 }
 
 /// `synthetic:20000:48` has `synthetic-val` at 48 pixels beside it.
-fn held_out_of(images: &[String]) -> Option<String> {
+pub fn held_out_of(images: &[String]) -> Option<String> {
     let [only] = images else { return None };
     let mut words = only.split(':');
     let synthetic = words.next() == Some("synthetic");

@@ -1,5 +1,5 @@
 //! A run's folder: `config.toml`, `changes.jsonl`, `env.json`, `data.json`, `LOCK`, `metrics.jsonl`, `bad_images.jsonl`,
-//! `checkpoints/`, `exports/`.
+//! `checkpoints/`, `exports/`, `evaluations/`; `report.html`, where one was made.
 use crate::{Error, Result, config::Config};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -145,6 +145,8 @@ impl Run {
             "device": device,
             "host": hostname(),
             "threads": threads,
+            "processor": processor(),
+            "features": features(),
             "os": std::env::consts::OS,
             "exif": "applied",
         });
@@ -201,6 +203,25 @@ fn start_time(pid: u32) -> Option<u64> {
     let state = fields.next()?;
     let started = fields.nth(18)?.parse().ok()?;
     (!matches!(state, "Z" | "X")).then_some(started)
+}
+
+/// As the kernel names it.
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info.lines().find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split_once(':'));
+    name.map_or("unknown".into(), |(_, name)| name.trim().into())
+}
+
+/// Of this build.
+fn features() -> Vec<&'static str> {
+    let known = [
+        ("emulator", cfg!(feature = "emulator")),
+        ("fault", cfg!(feature = "fault")),
+        ("turbo", cfg!(feature = "turbo")),
+    ];
+    let held = known.into_iter().filter(|(_, held)| *held);
+    held.map(|(name, _)| name).collect()
 }
 
 fn hostname() -> String {

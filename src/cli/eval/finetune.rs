@@ -2,12 +2,13 @@
 use super::{
     above_zero, decimal,
     labelled::{LabelledArgs, Opened, SubsetArgs, none_is_an_error, warn_of_bad},
+    place::{share_word, with},
     positive,
 };
 use crate::{
     Error, Result,
     cli::{export, progress::Progress, weights::Loaded},
-    evaluate::{Classifier, FinetunePlan, Score},
+    evaluate::{Classifier, FinetunePlan, Judged, Score},
     interop::{Existing, WholeFile},
 };
 use clap::Args;
@@ -62,8 +63,15 @@ pub fn run(args: &FinetuneArgs) -> Result<()> {
         plan.trunk,
         plan.head
     );
-    let (classifier, score) = finetune(&opened, &plan)?;
+    let place = args.images.place(&opened);
+    let (classifier, judged) = finetune(&opened, &plan)?;
+    let score = judged.score;
     let result = json(args, &opened, &plan, score);
+    let share = share_word(args.subset.labels_fraction);
+    place.keep(
+        &["finetune", &share],
+        with(result.clone(), &judged.confusion),
+    );
     if let Some(files) = &files {
         files.write(opened.loaded, classifier, &plan, &result, existing)?;
     }
@@ -94,7 +102,7 @@ fn plan(args: &FinetuneArgs, images: usize) -> FinetunePlan {
     }
 }
 
-fn finetune(opened: &Opened, plan: &FinetunePlan) -> Result<(Classifier, Score)> {
+fn finetune(opened: &Opened, plan: &FinetunePlan) -> Result<(Classifier, Judged)> {
     let classes = opened.train.classes().len();
     let classifier = Classifier::new(&opened.loaded.encoder(), classes, plan.seed)?;
     let progress = Progress::new("fine-tune", plan.steps(opened.train.len())?);
@@ -109,13 +117,14 @@ fn finetune(opened: &Opened, plan: &FinetunePlan) -> Result<(Classifier, Score)>
         opened.train.len().saturating_sub(bad.len()),
     );
     let progress = Progress::new("--val", opened.val.len());
-    let (score, bad) = classifier.judge(&opened.val, &opened.classes, opened.workers, &|done| {
-        progress.at(done)
-    })?;
+    let (judged, bad) =
+        classifier.judge(&opened.val, &opened.classes, opened.workers, &|done| {
+            progress.at(done)
+        })?;
     drop(progress);
-    warn_of_bad("--val", &bad, score.images);
-    none_is_an_error("--val", score.images)?;
-    Ok((classifier, score))
+    warn_of_bad("--val", &bad, judged.score.images);
+    none_is_an_error("--val", judged.score.images)?;
+    Ok((classifier, judged))
 }
 
 fn json(

@@ -1,5 +1,5 @@
 //! `selfsame eval knn`: one pass over the images, a line for each k and temperature.
-use super::{above_zero, decimal, labelled::LabelledArgs, positive};
+use super::{above_zero, decimal, labelled::LabelledArgs, place::with, positive};
 use crate::{
     Result,
     evaluate::{NeighboursPlan, Score, knn_by_each},
@@ -20,22 +20,18 @@ pub struct KnnArgs {
 }
 
 pub fn run(args: &KnnArgs) -> Result<()> {
-    let images = args.images.open(None)?.embed()?;
+    let opened = args.images.open(None)?;
+    let (place, images) = (args.images.place(&opened), opened.embed()?);
     let bank = images.train.labels.len();
     let plans = plans(args, bank);
     let (train, val) = (images.train.features(), images.val.features());
-    let scores = knn_by_each(train, val, images.classes, &plans);
+    let judged = knn_by_each(train, val, images.classes, &plans);
+    let scores: Vec<Score> = judged.iter().map(|judged| judged.score).collect();
+    let result = images.told(json(&plans, &scores));
+    place.keep(&["knn"], with(result.clone(), &judged[0].confusion));
     if args.images.specs.json {
-        let result = |(plan, score): (&NeighboursPlan, &Score)| {
-            serde_json::json!({
-                "k": plan.k,
-                "temperature": decimal(plan.temperature),
-                "top1": score.top1,
-                "top5": score.top5,
-            })
-        };
-        let results: Vec<_> = plans.iter().zip(&scores).map(result).collect();
-        return images.print_json(serde_json::json!({"protocol": "knn", "results": results}));
+        println!("{result}");
+        return Ok(());
     }
     eprintln!("kNN of {} images by {bank}", scores[0].images);
     println!("{:>6} {:>6} {:>8} {:>8}", "k", "T", "top-1 %", "top-5 %");
@@ -46,6 +42,19 @@ pub fn run(args: &KnnArgs) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn json(plans: &[NeighboursPlan], scores: &[Score]) -> serde_json::Value {
+    let result = |(plan, score): (&NeighboursPlan, &Score)| {
+        serde_json::json!({
+            "k": plan.k,
+            "temperature": decimal(plan.temperature),
+            "top1": score.top1,
+            "top5": score.top5,
+        })
+    };
+    let results: Vec<_> = plans.iter().zip(scores).map(result).collect();
+    serde_json::json!({"protocol": "knn", "results": results})
 }
 
 /// Each k with each temperature. A k above the bank is all of the bank, and said once.

@@ -1,5 +1,5 @@
 //! Labelled images: which they are, that they can be judged by, and their features.
-use super::share;
+use super::{place::Place, share};
 use crate::{
     Error, Result,
     cli::{
@@ -76,6 +76,10 @@ pub struct Labelled {
 }
 
 impl LabelledArgs {
+    pub fn place(&self, opened: &Opened) -> Place {
+        Place::of(&self.encoder.weights, opened, &self.specs)
+    }
+
     pub fn open(&self, subset: Option<&SubsetArgs>) -> Result<Opened> {
         let loaded = self.encoder.load()?;
         self.specs.open(loaded, subset, self.encoder.workers())
@@ -130,13 +134,12 @@ impl Opened {
 
 impl Labelled {
     /// `result`, and what it was measured on.
-    pub fn print_json(&self, mut result: serde_json::Value) -> Result<()> {
+    pub fn told(&self, mut result: serde_json::Value) -> serde_json::Value {
         result["images"] = self.val.labels.len().into();
         result["bank"] = self.train.labels.len().into();
         result["classes"] = self.classes.into();
         result["encoder"] = self.encoder.as_str().into();
-        println!("{result}");
-        Ok(())
+        result
     }
 }
 

@@ -2,6 +2,7 @@
 use super::{
     above_zero, decimal,
     labelled::{Opened, SpecArgs, SubsetArgs, enough, none_is_an_error, warn_of_bad},
+    place::{Place, recipe_word, share_word},
     positive,
 };
 use crate::{
@@ -65,6 +66,15 @@ enum LayersRecipe {
     Vissl,
 }
 
+impl LayersRecipe {
+    fn name(self) -> &'static str {
+        match self {
+            LayersRecipe::Search => "search",
+            LayersRecipe::Vissl => "vissl",
+        }
+    }
+}
+
 /// Of one file of weights.
 struct Probed {
     weights: PathBuf,
@@ -72,6 +82,7 @@ struct Probed {
     layers: Vec<(Tap, LinearOutcome)>,
     bank: usize,
     classes: usize,
+    place: Place,
 }
 
 pub fn run(args: &LayersArgs) -> Result<()> {
@@ -85,6 +96,7 @@ pub fn run(args: &LayersArgs) -> Result<()> {
     }
     let probed = args.weights.iter().map(|weights| probe(args, weights));
     let probed = probed.collect::<Result<Vec<Probed>>>()?;
+    probed.iter().for_each(|probed| keep(args, probed));
     if let Some((path, format)) = figure {
         let bytes = chart(&probed).render(format)?;
         let mut file = WholeFile::create(path, existing)?;
@@ -104,6 +116,7 @@ fn probe(args: &LayersArgs, weights: &Path) -> Result<Probed> {
     let opened = args
         .specs
         .open(loaded, Some(&args.subset), args.machine.workers())?;
+    let place = Place::of(weights, &opened, &args.specs);
     let taps = chosen(taps(&opened.loaded.encoder())?, &args.layers)?;
     check_memory(&taps, &opened)?;
     let own: Vec<u32> = (0..opened.train.classes().len() as u32).collect();
@@ -130,6 +143,7 @@ fn probe(args: &LayersArgs, weights: &Path) -> Result<Probed> {
         layers,
         bank: train.labels.len(),
         classes: own.len(),
+        place,
     })
 }
 
@@ -233,6 +247,27 @@ fn print_table(probed: &Probed) {
 }
 
 fn json(args: &LayersArgs, probed: &[Probed]) -> serde_json::Value {
+    serde_json::json!({
+        "protocol": "layers",
+        "recipe": args.recipe.name(),
+        "results": probed.iter().map(json_of).collect::<Vec<_>>(),
+    })
+}
+
+/// For the report of the run that was probed.
+fn keep(args: &LayersArgs, probed: &Probed) {
+    let mut result = json_of(probed);
+    result["protocol"] = "layers".into();
+    result["recipe"] = args.recipe.name().into();
+    result["labels_fraction"] = args.subset.labels_fraction.into();
+    let (recipe, share) = (
+        recipe_word(args.recipe.name()),
+        share_word(args.subset.labels_fraction),
+    );
+    probed.place.keep(&["layers", recipe, &share], result);
+}
+
+fn json_of(probed: &Probed) -> serde_json::Value {
     let layer = |(tap, outcome): &(Tap, LinearOutcome)| {
         serde_json::json!({
             "layer": tap.name,
@@ -242,21 +277,14 @@ fn json(args: &LayersArgs, probed: &[Probed]) -> serde_json::Value {
             "lr": decimal(outcome.rate),
         })
     };
-    let result = |probed: &Probed| {
-        let score = probed.layers.first().map(|(_, outcome)| outcome.score);
-        serde_json::json!({
-            "weights": probed.weights.display().to_string(),
-            "encoder": probed.encoder,
-            "images": score.map(|score| score.images),
-            "bank": probed.bank,
-            "classes": probed.classes,
-            "layers": probed.layers.iter().map(layer).collect::<Vec<_>>(),
-        })
-    };
+    let score = probed.layers.first().map(|(_, outcome)| outcome.score);
     serde_json::json!({
-        "protocol": "layers",
-        "recipe": format!("{:?}", args.recipe).to_lowercase(),
-        "results": probed.iter().map(result).collect::<Vec<_>>(),
+        "weights": probed.weights.display().to_string(),
+        "encoder": probed.encoder,
+        "images": score.map(|score| score.images),
+        "bank": probed.bank,
+        "classes": probed.classes,
+        "layers": probed.layers.iter().map(layer).collect::<Vec<_>>(),
     })
 }
 

@@ -2,6 +2,7 @@
 use super::{
     above_zero, decimal,
     labelled::{LabelledArgs, SubsetArgs, enough},
+    place::{recipe_word, share_word, with},
     positive,
 };
 use crate::{
@@ -38,7 +39,8 @@ fn recipe(name: &str) -> Result<Recipe, String> {
 }
 
 pub fn run(args: &LinearArgs) -> Result<()> {
-    let images = args.images.open(Some(&args.subset))?.embed()?;
+    let opened = args.images.open(Some(&args.subset))?;
+    let (place, images) = (args.images.place(&opened), opened.embed()?);
     let bank = images.train.labels.len();
     let plan = plan(args, bank);
     enough(bank, plan.rates.len())?;
@@ -52,18 +54,16 @@ pub fn run(args: &LinearArgs) -> Result<()> {
     });
     drop(progress);
     let score = outcome.score;
+    let result = images.told(json(args, &plan, &outcome));
+    let (recipe, share) = (
+        recipe_word(args.recipe.name()),
+        share_word(args.subset.labels_fraction),
+    );
+    let whole = with(result.clone(), &outcome.confusion);
+    place.keep(&["linear", recipe, &share], whole);
     if args.images.specs.json {
-        return images.print_json(serde_json::json!({
-            "protocol": "linear",
-            "recipe": args.recipe.name(),
-            "top1": score.top1,
-            "top5": score.top5,
-            "lr": decimal(outcome.rate),
-            "tried": tried(&outcome),
-            "epochs": plan.epochs,
-            "batch": plan.batch,
-            "labels_fraction": args.subset.labels_fraction,
-        }));
+        println!("{result}");
+        return Ok(());
     }
     println!(
         "linear {:.2} % top-1, {:.2} % top-5 of {} images (recipe {}, lr {} {})",
@@ -75,6 +75,20 @@ pub fn run(args: &LinearArgs) -> Result<()> {
         chosen(&plan, bank)
     );
     Ok(())
+}
+
+fn json(args: &LinearArgs, plan: &LinearPlan, outcome: &LinearOutcome) -> serde_json::Value {
+    serde_json::json!({
+        "protocol": "linear",
+        "recipe": args.recipe.name(),
+        "top1": outcome.score.top1,
+        "top5": outcome.score.top5,
+        "lr": decimal(outcome.rate),
+        "tried": tried(outcome),
+        "epochs": plan.epochs,
+        "batch": plan.batch,
+        "labels_fraction": args.subset.labels_fraction,
+    })
 }
 
 fn plan(args: &LinearArgs, images: usize) -> LinearPlan {

@@ -1,7 +1,7 @@
 //! Softmax classifiers trained side by side by momentum SGD.
 use super::{HeadInit, LinearPlan, scaling::Standard};
 use crate::device::{Matrix, MatrixMut, host_matmul};
-use crate::evaluate::{Features, Score, rank};
+use crate::evaluate::{Features, Judged, Verdict};
 use crate::random::{Draws, Purpose};
 use rayon::prelude::*;
 
@@ -112,19 +112,19 @@ impl Heads {
             });
     }
 
-    /// Each head's score on rows `images` of `features`.
-    pub fn judge(&self, features: Features, images: &[u32], scale: &Standard) -> Vec<Score> {
+    /// What each head says of rows `images` of `features`.
+    pub fn judge(&self, features: Features, images: &[u32], scale: &Standard) -> Vec<Judged> {
         let heads = self.rates.len();
-        let mut ranks = vec![Vec::with_capacity(images.len()); heads];
+        let mut verdicts = vec![Vec::with_capacity(images.len()); heads];
         for images in images.chunks(1024) {
             let logits = self.logits(&scale.gather(features, images));
             for (row, &image) in logits.chunks_exact(self.cols()).zip(images) {
-                let label = features.labels[image as usize] as usize;
-                let by_head = row.chunks_exact(self.classes).zip(&mut ranks);
-                by_head.for_each(|(logits, ranks)| ranks.push(rank(logits, label)));
+                let label = features.labels[image as usize];
+                let by_head = row.chunks_exact(self.classes).zip(&mut verdicts);
+                by_head.for_each(|(logits, verdicts)| verdicts.push(Verdict::of(logits, label)));
             }
         }
-        ranks.iter().map(|ranks| Score::of(ranks)).collect()
+        verdicts.iter().map(|all| Judged::of(all)).collect()
     }
 }
 

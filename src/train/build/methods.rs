@@ -179,10 +179,19 @@ fn pirl(config: &Config, about: About, encoder: ResNet, layout: &mut Layout) -> 
     })
 }
 
+/// SwAV's head and its prototypes behind it.
+pub fn clusters(m: &config::Method, features: usize, layout: &mut Layout) -> (Projector, Linear) {
+    let head = head(layout, m, features);
+    let prototypes = [m.head_out, m.prototypes];
+    (
+        head,
+        Linear::new(layout, "head.prototypes", prototypes, false),
+    )
+}
+
 fn swav(config: &Config, encoder: ResNet, layout: &mut Layout) -> Result<Plan> {
     let (m, batch) = (config.method.clone(), config.schedule.batch);
-    let head = head(layout, &m, encoder.features());
-    let prototypes = Linear::new(layout, "head.prototypes", [m.head_out, m.prototypes], false);
+    let (head, prototypes) = clusters(&m, encoder.features(), layout);
     let assignment = sinkhorn::Assignment {
         epsilon: m.epsilon as f32,
         iterations: match m.equipartition {

@@ -10,6 +10,7 @@ use crate::{
     nn::{Architecture, Layout, ParameterId, Params, ResNet, Stem},
     ops::optimize::{self, Segment, Segments, Step},
 };
+pub use methods::clusters;
 use std::sync::Arc;
 pub use views::{Sight, recipe, sights};
 
