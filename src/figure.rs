@@ -1,4 +1,5 @@
-//! Charts as files: lines over numbers, or lines and bars over categories. SVG, or PNG by extension.
+//! Charts as files: lines or dots over numbers, lines and bars over categories, and grids of images. SVG,
+//! or PNG by extension.
 //!
 //! Colours are Okabe and Ito's, which colour-blind eyes tell apart, and every line has a mark of its own, so
 //! that a print without colour reads too. `plotters` draws, without its default features: it adds eight small
@@ -6,10 +7,14 @@
 //! typeface is inside the program, so a figure is the same on every machine.
 mod axis;
 mod draw;
+mod grid;
 
 use crate::{Error, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use draw::Drawn;
+pub use grid::{Frame, Grid, Tile};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-use plotters::prelude::*;
+use plotters::{coord::Shift, prelude::*};
 use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +32,8 @@ pub struct Chart {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     Lines(Vec<Line>),
+    /// Points that no line joins, a colour a name.
+    Dots(Vec<Line>),
     /// A value a category: marks joined by a line.
     Categories(Vec<String>, Vec<Series>),
     /// The same as bars, side by side, from 0.
@@ -36,7 +43,7 @@ pub enum Data {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     pub name: String,
-    /// In order of x.
+    /// Of a line in order of x.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -75,30 +82,105 @@ const PIXELS: u32 = 3;
 impl Chart {
     /// The bytes of the file.
     pub fn render(&self, format: Format) -> Result<Vec<u8>> {
-        draw::register_typeface();
-        let failed = |why: String| Error::Config(format!("the figure cannot be drawn: {why}"));
-        match format {
-            Format::Svg => {
-                let mut text = String::new();
-                let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-                draw::chart(self, &area, 1, 0.0).map_err(|e| failed(e.to_string()))?;
-                drop(area);
-                Ok(text.into_bytes())
+        rendered(self, format)
+    }
+}
+
+impl Grid {
+    /// The bytes of the file.
+    pub fn render(&self, format: Format) -> Result<Vec<u8>> {
+        rendered(self, format)
+    }
+}
+
+/// What can be a file.
+trait Drawing {
+    /// In units.
+    fn size(&self) -> (u32, u32);
+
+    /// `lowered` is a share of a text's size: see `draw::RASTER`.
+    fn draw<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        scale: u32,
+        lowered: f64,
+    ) -> Drawn<DB>;
+
+    /// Photographs, above what is drawn.
+    fn images(&self) -> Vec<Placed<'_>> {
+        Vec::new()
+    }
+}
+
+/// An image of `size` units a side, its top left corner `at`.
+struct Placed<'a> {
+    at: (f64, f64),
+    size: f64,
+    side: u32,
+    /// (side, side, 3).
+    pixels: &'a [u8],
+}
+
+fn rendered(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
+    draw::register_typeface();
+    let failed = |why: String| Error::Config(format!("the figure cannot be drawn: {why}"));
+    let size = drawing.size();
+    match format {
+        Format::Svg => {
+            let mut text = String::new();
+            let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+            let drawn = drawing.draw(&area, 1, 0.0);
+            drawn.map_err(|e| failed(e.to_string()))?;
+            drop(area);
+            let mut images = String::new();
+            for image in drawing.images() {
+                images += &image.svg()?;
             }
-            Format::Png => {
-                let (width, height) = (PIXELS * SIZE.0, PIXELS * SIZE.1);
-                let mut pixels = vec![0; (3 * width * height) as usize];
-                let area = BitMapBackend::with_buffer(&mut pixels, (width, height));
-                let area = area.into_drawing_area();
-                draw::chart(self, &area, PIXELS, draw::RASTER)
-                    .map_err(|e| failed(e.to_string()))?;
-                drop(area);
-                let mut bytes = Vec::new();
-                PngEncoder::new(&mut bytes)
-                    .write_image(&pixels, width, height, ExtendedColorType::Rgb8)
-                    .map_err(|e| failed(e.to_string()))?;
-                Ok(bytes)
+            Ok(text.replace("</svg>", &(images + "</svg>")).into_bytes())
+        }
+        Format::Png => {
+            let (width, height) = (PIXELS * size.0, PIXELS * size.1);
+            let mut pixels = vec![0; (3 * width * height) as usize];
+            let area = BitMapBackend::with_buffer(&mut pixels, (width, height));
+            let area = area.into_drawing_area();
+            let drawn = drawing.draw(&area, PIXELS, draw::RASTER);
+            drawn.map_err(|e| failed(e.to_string()))?;
+            drop(area);
+            for image in drawing.images() {
+                image.onto(&mut pixels, width as usize);
             }
+            png(&pixels, (width, height))
         }
     }
+}
+
+impl Placed<'_> {
+    fn svg(&self) -> Result<String> {
+        let (x, y) = self.at;
+        let png = STANDARD.encode(png(self.pixels, (self.side, self.side))?);
+        Ok(format!(
+            "<image x=\"{x}\" y=\"{y}\" width=\"{0}\" height=\"{0}\" href=\"data:image/png;base64,{png}\"/>\n",
+            self.size
+        ))
+    }
+
+    /// Each of its pixels as a block.
+    fn onto(&self, sheet: &mut [u8], width: usize) {
+        let pixel = |x: f64| (x * PIXELS as f64).round() as usize;
+        let (left, top, size) = (pixel(self.at.0), pixel(self.at.1), pixel(self.size));
+        let from = |at: usize| at * self.side as usize / size;
+        for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
+            let start = 3 * (from(y) * self.side as usize + from(x));
+            let to = 3 * ((top + y) * width + left + x);
+            sheet[to..][..3].copy_from_slice(&self.pixels[start..][..3]);
+        }
+    }
+}
+
+fn png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(pixels, width, height, ExtendedColorType::Rgb8)
+        .map_err(|e| Error::Config(format!("the figure cannot be drawn: {e}")))?;
+    Ok(bytes)
 }

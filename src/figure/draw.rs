@@ -1,6 +1,6 @@
 //! Where everything of a chart stands, and the strokes that draw it. Positions are in units, from the top
 //! left; a backend has `scale` pixels a unit.
-use super::{Chart, Data, SIZE, Series, axis::Axis};
+use super::{Chart, Data, Drawing, SIZE, Series, axis::Axis};
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -10,7 +10,7 @@ use plotters::{
     },
 };
 
-type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
+pub type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorType>>;
 type Point = (f64, f64);
 
 /// Okabe and Ito 2008, without the yellow that white paper swallows.
@@ -24,6 +24,9 @@ const COLORS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 const INK: RGBColor = RGBColor(17, 17, 17);
+/// Of what is of a class with another, and of what is not.
+pub const SAME: RGBColor = RGBColor(0, 121, 90);
+pub const STRANGE: RGBColor = RGBColor(213, 94, 0);
 const GRID: RGBColor = RGBColor(222, 222, 222);
 
 const TITLE: f64 = 19.0;
@@ -48,8 +51,22 @@ pub fn register_typeface() {
     assert!(registered.is_ok(), "the typeface of ours is read");
 }
 
-/// `lowered` is a share of a text's size: see `RASTER`.
-pub fn chart<DB: DrawingBackend>(
+impl Drawing for Chart {
+    fn size(&self) -> (u32, u32) {
+        SIZE
+    }
+
+    fn draw<DB: DrawingBackend>(
+        &self,
+        area: &DrawingArea<DB, Shift>,
+        scale: u32,
+        lowered: f64,
+    ) -> Drawn<DB> {
+        chart(self, area, scale, lowered)
+    }
+}
+
+fn chart<DB: DrawingBackend>(
     chart: &Chart,
     area: &DrawingArea<DB, Shift>,
     scale: u32,
@@ -87,13 +104,22 @@ pub fn chart<DB: DrawingBackend>(
             }
         }
         Data::Bars(_, series) => canvas.bars(&plot, series)?,
+        Data::Dots(clouds) => {
+            for (number, cloud) in clouds.iter().enumerate() {
+                canvas.dots(number, &plot, &cloud.points)?;
+            }
+        }
     }
     if let Some((name, value)) = &chart.level {
         canvas.level(&plot, name, *value)?;
     }
     if legend > 0.0 {
-        let bars = matches!(chart.data, Data::Bars(..));
-        canvas.legend(&names, plot.right + 16.0, bars)?;
+        let keys = match chart.data {
+            Data::Bars(..) => Keys::Boxes,
+            Data::Dots(_) => Keys::Dots,
+            Data::Lines(_) | Data::Categories(..) => Keys::Lines,
+        };
+        canvas.legend(&names, plot.right + 16.0, keys)?;
     }
     area.present()
 }
@@ -101,7 +127,9 @@ pub fn chart<DB: DrawingBackend>(
 impl Chart {
     fn names(&self) -> Vec<&str> {
         match &self.data {
-            Data::Lines(lines) => lines.iter().map(|line| &line.name[..]).collect(),
+            Data::Lines(lines) | Data::Dots(lines) => {
+                lines.iter().map(|line| &line.name[..]).collect()
+            }
             Data::Categories(_, series) | Data::Bars(_, series) => {
                 series.iter().map(|series| &series.name[..]).collect()
             }
@@ -110,7 +138,7 @@ impl Chart {
 
     fn x_axis(&self) -> Axis {
         match &self.data {
-            Data::Lines(lines) => {
+            Data::Lines(lines) | Data::Dots(lines) => {
                 Axis::of_numbers(lines.iter().flat_map(|l| &l.points).map(|p| p.0), false)
             }
             Data::Categories(names, _) | Data::Bars(names, _) => Axis::of_categories(names),
@@ -120,7 +148,7 @@ impl Chart {
     fn y_axis(&self) -> Axis {
         let level = self.level.iter().map(|(_, value)| *value);
         match &self.data {
-            Data::Lines(lines) => {
+            Data::Lines(lines) | Data::Dots(lines) => {
                 let values = lines.iter().flat_map(|l| &l.points).map(|p| p.1);
                 Axis::of_numbers(values.chain(level), false)
             }
@@ -154,10 +182,25 @@ impl Plot {
     }
 }
 
-struct Canvas<'a, DB: DrawingBackend> {
-    area: &'a DrawingArea<DB, Shift>,
-    scale: f64,
-    lowered: f64,
+/// How a legend shows a colour.
+enum Keys {
+    Lines,
+    Boxes,
+    Dots,
+}
+
+/// Of cloud `number`: the colours of lines, then as many as there are clouds, around the circle.
+fn cloud_color(number: usize) -> RGBColor {
+    let hue = number as f64 * 0.381_966; // the golden angle: neighbours are far apart
+    let (r, g, b) = HSLColor(hue.fract(), 0.55, 0.48).rgb();
+    COLORS.get(number).copied().unwrap_or(RGBColor(r, g, b))
+}
+
+/// `lowered` is a share of a text's size: see `RASTER`.
+pub struct Canvas<'a, DB: DrawingBackend> {
+    pub area: &'a DrawingArea<DB, Shift>,
+    pub scale: f64,
+    pub lowered: f64,
 }
 
 impl<DB: DrawingBackend> Canvas<'_, DB> {
@@ -166,7 +209,7 @@ impl<DB: DrawingBackend> Canvas<'_, DB> {
         (pixel(x), pixel(y))
     }
 
-    fn line(&self, points: &[Point], color: RGBColor, width: f64) -> Drawn<DB> {
+    pub fn line(&self, points: &[Point], color: RGBColor, width: f64) -> Drawn<DB> {
         let points: Vec<_> = points.iter().map(|&p| self.pixel(p)).collect();
         let width = (width * self.scale).round().max(1.0) as u32;
         self.area
@@ -178,7 +221,7 @@ impl<DB: DrawingBackend> Canvas<'_, DB> {
     }
 
     /// Its middle at the height of `at`.
-    fn text(&self, text: &str, (x, y): Point, size: f64, side: HPos) -> Drawn<DB> {
+    pub fn text(&self, text: &str, (x, y): Point, size: f64, side: HPos) -> Drawn<DB> {
         let style = self.style(size).pos(Pos::new(side, VPos::Center));
         let at = self.pixel((x, y + self.lowered * size));
         self.area.draw(&Text::new(text, at, style))
@@ -240,6 +283,19 @@ impl<DB: DrawingBackend> Canvas<'_, DB> {
             self.mark(number, plot.at(point))?;
         }
         Ok(())
+    }
+
+    fn dots(&self, number: usize, plot: &Plot, points: &[Point]) -> Drawn<DB> {
+        let radius = if points.len() > 400 { 1.8 } else { 2.6 };
+        points
+            .iter()
+            .try_for_each(|&point| self.dot(cloud_color(number), plot.at(point), radius))
+    }
+
+    fn dot(&self, color: RGBColor, at: Point, radius: f64) -> Drawn<DB> {
+        let radius = (radius * self.scale).round() as i32;
+        let dot = Circle::new(self.pixel(at), radius, color.mix(0.8).filled());
+        self.area.draw(&dot)
     }
 
     fn bars(&self, plot: &Plot, series: &[Series]) -> Drawn<DB> {
@@ -309,16 +365,20 @@ impl<DB: DrawingBackend> Canvas<'_, DB> {
         16.0 + KEY + widest.fold(0.0, f64::max)
     }
 
-    fn legend(&self, names: &[&str], left: f64, bars: bool) -> Drawn<DB> {
+    fn legend(&self, names: &[&str], left: f64, keys: Keys) -> Drawn<DB> {
         for (number, name) in names.iter().enumerate() {
             let y = TOP + 12.0 + 22.0 * number as f64;
             let color = COLORS[number % COLORS.len()];
-            if bars {
-                let [l, r, t, b] = [left + 8.0, left + 20.0, y - 6.0, y + 6.0];
-                self.polygon(&[(l, t), (r, t), (r, b), (l, b)], color)?;
-            } else {
-                self.line(&[(left, y), (left + 22.0, y)], color, 2.2)?;
-                self.mark(number, (left + 11.0, y))?;
+            match keys {
+                Keys::Boxes => {
+                    let [l, r, t, b] = [left + 8.0, left + 20.0, y - 6.0, y + 6.0];
+                    self.polygon(&[(l, t), (r, t), (r, b), (l, b)], color)?;
+                }
+                Keys::Dots => self.dot(cloud_color(number), (left + 14.0, y), 4.5)?,
+                Keys::Lines => {
+                    self.line(&[(left, y), (left + 22.0, y)], color, 2.2)?;
+                    self.mark(number, (left + 11.0, y))?;
+                }
             }
             self.text(name, (left + KEY, y), LABEL, HPos::Left)?;
         }
