@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! error random shape  <-  device  <-  tensor  <-  tape  <-  ops  <-  nn  <-  methods  <-  train
-//!                          kernels/*.cu              data  interop  evaluate  figure  <-  study  <-  cli
+//!                          kernels/*.cu              data  interop  evaluate  figure  <-  study  report  <-  cli
 //! ```
 //!
 //! Imports point left only, and siblings do not see each other; `tests/tidy` holds it.
@@ -23,6 +23,7 @@
 //! | [`evaluate`], [`interop`] | what the features are worth; weights and vectors for other programs |
 //! | [`figure`] | charts as files: SVG and PNG |
 //! | [`study`] | one file an experiment: its runs, what is measured of them, what the numbers say |
+//! | [`report`] | one page about runs: curves, settings, what their weights see |
 //! | `fault` | faults on purpose, in builds with that feature |
 //! | [`config`], [`cli`] | every number with its source; every flag |
 //!
@@ -70,6 +71,7 @@ pub mod methods;
 pub mod nn;
 pub mod ops;
 pub mod random;
+pub mod report;
 pub mod shape;
 pub mod study;
 pub mod tape;

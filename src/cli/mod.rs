@@ -10,12 +10,15 @@ mod export;
 mod flags;
 mod format;
 mod kernels;
+mod look;
 mod memory;
 mod pack;
 mod plan;
+mod plot;
 mod presets;
 mod progress;
 mod replay;
+mod report;
 mod resume;
 mod session;
 mod study;
@@ -63,6 +66,10 @@ enum Command {
     Eval(eval::EvalArgs),
     /// A feature vector for every image
     Embed(embed::EmbedArgs),
+    /// One page about runs: how they went, what their weights see
+    Report(report::ReportArgs),
+    /// One of the report's pictures, as an SVG or a PNG
+    Plot(plot::PlotArgs),
     /// An experiment: its runs, a table, a figure, and what was seen
     Study(study::StudyArgs),
     /// Weights for other programs
@@ -94,6 +101,8 @@ pub fn run() -> Result<()> {
         Command::Replay(flags) => replay::run(&flags),
         Command::Eval(args) => eval::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Study(args) => study::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Check(args) => check::run(&args),

@@ -11,7 +11,7 @@ const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 70;
 
 /// Which room may use which: lib.rs draws the same. `cli` is above all, `lib.rs` and `main.rs` too.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("random", &[]),
     ("shape", &[]),
@@ -63,10 +63,17 @@ const ARROWS: [(&str, &[&str]); 18] = [
         ],
     ),
     (
+        "report",
+        &[
+            "error", "device", "tensor", "tape", "ops", "nn", "data", "interop", "config",
+            "evaluate", "train", "figure",
+        ],
+    ),
+    (
         "cli",
         &[
             "error", "random", "shape", "device", "tensor", "tape", "ops", "nn", "methods", "data",
-            "interop", "config", "evaluate", "train", "figure", "study", "fault",
+            "interop", "config", "evaluate", "train", "figure", "study", "report", "fault",
         ],
     ),
 ];
