@@ -1,5 +1,5 @@
 //! Charts as files: what an SVG says, and that a PNG holds what it says.
-use selfsame::figure::{Chart, Data, Format, Line, Series};
+use selfsame::figure::{Chart, Data, Format, Frame, Grid, Line, Series, Tile};
 use std::path::Path;
 
 fn chart(data: Data) -> Chart {
@@ -100,6 +100,50 @@ fn a_png_shows_the_same() {
     assert_eq!(pixels([0, 158, 115]), 0);
     assert!(pixels([255, 255, 255]) > 2160 * 1350 / 2);
     assert!(pixels([17, 17, 17]) > 1000); // letters
+}
+
+#[test]
+fn dots_are_not_joined() {
+    let cloud = |name: &str, y: f64| Line {
+        name: name.into(),
+        points: (0..9).map(|x| (x as f64, y)).collect(),
+    };
+    let text = svg(Data::Dots(vec![cloud("cats", 1.0), cloud("dogs", 2.0)]));
+    assert_eq!(count(&text, "<circle"), 2 * (9 + 1)); // and the legend's
+    assert!(text.contains("cats") && text.contains("dogs"));
+    let colored = text.lines().filter(|line| line.contains("#0072B2"));
+    assert!(colored.into_iter().all(|line| line.starts_with("<circle")));
+}
+
+/// A red and a blue image, and dashes around the second.
+#[test]
+fn a_grid_shows_its_images_where_their_captions_are() {
+    let tile = |color: [u8; 3], frame| Tile {
+        side: 2,
+        pixels: color.repeat(4),
+        caption: "0.93 <b>".into(),
+        frame,
+    };
+    let row = vec![
+        tile([200, 10, 10], Frame::None),
+        tile([10, 10, 200], Frame::Other),
+    ];
+    let grid = Grid {
+        title: "neighbours".into(),
+        rows: vec![row],
+    };
+    let text = String::from_utf8(grid.render(Format::Svg).unwrap()).unwrap();
+    assert_eq!(count(&text, "<image "), 2);
+    assert!(
+        count(&text, "0.93 &lt;b&gt;") == 2 && text.ends_with("</svg>\n"),
+        "{text}"
+    );
+    let png = image::load_from_memory(&grid.render(Format::Png).unwrap()).unwrap();
+    let png = png.into_rgb8();
+    let pixels = |color: [u8; 3]| png.pixels().filter(|pixel| pixel.0 == color).count();
+    assert_eq!(pixels([200, 10, 10]), 216 * 216); // 72 units of 3 pixels
+    assert_eq!(pixels([10, 10, 200]), 216 * 216);
+    assert!(pixels([213, 94, 0]) > 500, "a frame");
 }
 
 #[test]
