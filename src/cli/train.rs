@@ -29,7 +29,7 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
     tell_sources(&config, layers.sources());
     let dataset = Arc::new(dataset);
     if flags.dry_run {
-        return plan::dry_run(flags.out(), &device, &config, &dataset);
+        return plan::dry_run(flags.out(), &device, &config, &dataset, flags.json);
     }
     plan::check_memory(&device, &config, &dataset)?;
     let mut trainer = Trainer::new(&device, &config, &dataset)?;
