@@ -2,7 +2,7 @@
 use super::{
     device,
     flags::{
-        TrainFlags,
+        Said, TrainFlags,
         preset::{Sizes, suited},
         with_whole_paths,
     },
@@ -77,24 +77,41 @@ pub fn run(args: &ConfigArgs) -> Result<()> {
 
 /// Images need not be named: which preset is taken then follows from the device alone.
 fn show(flags: &TrainFlags) -> Result<()> {
-    let sizes = match &flags.images[..] {
-        [] => Sizes::Unknown,
-        images => Sizes::of(&Dataset::open(images, 0)?),
+    let said = match flags.preset {
+        Some(_) => Said::of(flags),
+        None => {
+            let first = Said::of(flags).first()?;
+            suited(flags, sizes(&first), on_cpu(&first)?)?
+        }
     };
-    let on_cpu = |layers: Config| {
-        Ok(match &layers.engine.device[..] {
-            "auto" => device::open("auto", layers.engine.precision)?.name() == "cpu",
-            named => named == "cpu",
-        })
-    };
-    let on_cpu = flags.preset.is_none() && on_cpu(super::flags::Said::of(flags).first()?)?;
-    let layers = suited(flags, sizes, on_cpu)?.layers()?;
+    let layers = said.layers()?;
     let config = layers.finish().map(with_whole_paths)?;
     match flags.json {
         true => result!("{}", json(&config, layers.sources())),
         false => results!("{}", config::annotated(&config, layers.sources())),
     }
     Ok(())
+}
+
+/// Images of another machine, perhaps, are no error here.
+fn sizes(first: &Config) -> Sizes {
+    if first.data.images.is_empty() {
+        return Sizes::Unknown;
+    }
+    match Dataset::open(&first.data.images, first.schedule.seed) {
+        Ok(dataset) => Sizes::of(&dataset),
+        Err(why) => {
+            warn!("warning: the preset is chosen as if there were no images: {why}");
+            Sizes::Unknown
+        }
+    }
+}
+
+fn on_cpu(first: &Config) -> Result<bool> {
+    Ok(match &first.engine.device[..] {
+        "auto" => device::open("auto", first.engine.precision)?.name() == "cpu",
+        named => named == "cpu",
+    })
 }
 
 /// `{"schedule.epochs": {"value": 3, "source": "--epochs"}, ...}`.

@@ -16,7 +16,10 @@ pub fn open(spec: &str, precision: Precision) -> Result<Device> {
         "cpu" => Ok(Device::cpu()),
         "cuda" => Device::cuda(0, real),
         "auto" => match Device::cuda(0, real) {
-            Err(Error::Environment(_)) => Ok(Device::cpu()),
+            Err(Error::Environment(why)) => {
+                detail!("device   the CPU, as there is no GPU: {why}");
+                Ok(Device::cpu())
+            }
             opened => opened,
         },
         _ => Err(Error::Config(format!(

@@ -38,6 +38,9 @@ pub struct EmbedArgs {
     /// Features as they are, instead of vectors of length 1
     #[arg(long)]
     raw: bool,
+    /// What came of it, as one line of JSON on stdout
+    #[arg(long)]
+    json: bool,
     /// Replace --out where it exists
     #[arg(long)]
     force: bool,
@@ -89,6 +92,16 @@ pub fn run(args: &EmbedArgs) -> Result<()> {
     })?;
     drop(progress);
     let rows = npy.finish()?;
+    if args.json {
+        let numbers = serde_json::json!({
+            "features": args.out,
+            "ids": ids_path(&args.out),
+            "rows": rows,
+            "dim": encoder.dim(),
+            "bad_images": bad.get(),
+        });
+        result!("{numbers}");
+    }
     say!(
         "{}: {rows} x {} {}, {} ({} bad images left out)",
         args.out.display(),

@@ -201,6 +201,8 @@ pub struct TrainFlags {
     #[arg(long, value_name = "FILE.toml", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Any value by its name, e.g. augment.hue=0.1; wins over all others
+    ///
+    /// In the environment it is SELFSAME_AUGMENT_HUE=0.1, which wins over the file, and flags win over it.
     #[arg(long, value_name = "A.B=C", help_heading = "Configuration")]
     set: Vec<String>,
 }

@@ -34,6 +34,9 @@ pub struct PackArgs {
     /// Threads [default: one a core]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
+    /// What came of it, as one line of JSON on stdout
+    #[arg(long)]
+    json: bool,
     /// The shards' folder; must be new or empty, or hold this packing unfinished
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -54,6 +57,18 @@ pub fn run(args: &PackArgs) -> Result<()> {
     drop(progress);
     for bad in &packed.bad {
         warn!("warning[data]: left out {bad}");
+    }
+    if args.json {
+        let numbers = serde_json::json!({
+            "out": args.out,
+            "images": packed.images,
+            "bytes": packed.bytes,
+            "shards": packed.shards,
+            "found_finished": packed.found,
+            "bad_images": packed.bad.len(),
+        });
+        result!("{numbers}");
+        return Ok(());
     }
     let out = args.out.display();
     result!(

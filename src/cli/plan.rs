@@ -142,10 +142,21 @@ const STEPS: u64 = 20;
 const TIME: Duration = Duration::from_secs(10);
 
 /// Tells what a run below `out` would be, and how fast: a few steps are run. Nothing is written.
-pub fn dry_run(out: &Path, device: &Device, config: &Config, dataset: &Arc<Dataset>) -> Result<()> {
-    result!("Plan for {} (nothing is written)", out.display());
+pub fn dry_run(
+    out: &Path,
+    device: &Device,
+    config: &Config,
+    dataset: &Arc<Dataset>,
+    json: bool,
+) -> Result<()> {
     let (need, have) = known(device, config, dataset)?;
     let mut trainer = Trainer::new(device, config, dataset)?;
+    if json {
+        let speed = trainer.measure(TIME, STEPS)?;
+        result!("{}", numbers(&trainer, config, &need, have, &speed));
+        return Ok(());
+    }
+    result!("Plan for {} (nothing is written)", out.display());
     let mut rows = rows(&trainer, config)?;
     rows.push((
         "flops",
@@ -164,6 +175,31 @@ pub fn dry_run(out: &Path, device: &Device, config: &Config, dataset: &Arc<Datas
     );
     result!("Run it:  the same command without --dry-run");
     Ok(())
+}
+
+fn numbers(
+    trainer: &Trainer,
+    config: &Config,
+    need: &Need,
+    have: Option<u64>,
+    speed: &Speed,
+) -> serde_json::Value {
+    let (steps, seconds) = (trainer.schedule.steps, speed.of_step.as_secs_f64());
+    serde_json::json!({
+        "device": trainer.device.name(),
+        "images": trainer.dataset().len(),
+        "parameters": trainer.params.layout().count(),
+        "steps": steps,
+        "batch": config.schedule.batch,
+        "peak_lr": trainer.schedule.peak,
+        "memory_bytes": need.peak,
+        "memory_limit_bytes": have,
+        "checkpoint_bytes": need.checkpoint,
+        "checkpoints": config.output.keep,
+        "flops_a_step": need.flops,
+        "images_a_second": config.schedule.batch as f64 / seconds,
+        "seconds": seconds * steps as f64,
+    })
 }
 
 fn memory(

@@ -32,7 +32,7 @@ pub fn run(flags: &TrainFlags) -> Result<()> {
     let weights = first_weights(&config)?;
     let dataset = Arc::new(dataset);
     if flags.dry_run {
-        return plan::dry_run(flags.out(), &device, &config, &dataset);
+        return plan::dry_run(flags.out(), &device, &config, &dataset, flags.json);
     }
     plan::check_memory(&device, &config, &dataset)?;
     let mut trainer = Trainer::starting(&device, &config, &dataset, weights.as_ref())?;

@@ -1,5 +1,5 @@
 //! Values from the environment: `SELFSAME_SCHEDULE_EPOCHS=3` is `schedule.epochs = 3`. A section's name is one
-//! word, so what follows it is the key.
+//! word, so what follows it is the key. `train` reads them; `resume` does not, as a run goes on as it is.
 use super::{
     Layers, nearest,
     schema::{Key, keys},

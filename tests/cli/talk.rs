@@ -123,6 +123,47 @@ fn a_run_says_as_much_as_is_wanted() {
 }
 
 #[test]
+fn what_is_made_is_told_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |command: &mut Command| -> serde_json::Value {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (run, shards) = (folder.path().join("run"), folder.path().join("shards"));
+    let plan = json(&mut train(&run, &["--dry-run", "--json"]));
+    assert_eq!((&plan["steps"], &plan["batch"]), (&8.into(), &8.into()));
+    for number in [
+        "memory_bytes",
+        "checkpoint_bytes",
+        "flops_a_step",
+        "seconds",
+    ] {
+        assert!(plan[number].as_f64().unwrap() > 0.0, "{plan}");
+    }
+    assert!(!run.exists());
+    let packed = json(command("pack synthetic:9:16 --json --out").arg(&shards));
+    assert_eq!(
+        (&packed["images"], &packed["shards"]),
+        (&9.into(), &1.into())
+    );
+
+    assert!(train(&run, &[]).output().unwrap().status.success());
+    let mut embed = command("embed synthetic:9:16 --device cpu --json --weights");
+    let features = json(
+        embed
+            .arg(&run)
+            .arg("--out")
+            .arg(folder.path().join("e.npy")),
+    );
+    assert_eq!(
+        (&features["rows"], &features["bad_images"]),
+        (&9.into(), &0.into())
+    );
+    assert!(features["dim"].as_u64().unwrap() > 0, "{features}");
+}
+
+#[test]
 fn shells_and_man_know_every_command() {
     let commands = ["train", "resume", "config", "doctor"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
