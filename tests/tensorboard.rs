@@ -183,7 +183,7 @@ fn it_can_be_turned_off_and_a_full_disk_ends_it_alone() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("off");
     ends(&mut train(&run, &["--no-tensorboard"]), 0, &["Done"]);
-    assert_eq!(files(&run), [PathBuf::new(); 0]);
+    assert!(files(&run).is_empty());
 
     // No file of it may grow over 8 blocks of 512 bytes, as on a full disk.
     let run = folder.path().join("full");
