@@ -6,13 +6,14 @@
 //! crates and no system library, where a rasteriser of SVG (`resvg` with text) adds some thirty. The
 //! typeface is inside the program, so a figure is the same on every machine.
 mod axis;
+mod canvas;
 mod draw;
 mod grid;
 mod sheet;
 
 use crate::{Error, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use draw::Drawn;
+use canvas::Drawn;
 pub use grid::{Frame, Grid, Tile};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use plotters::{coord::Shift, prelude::*};
@@ -100,7 +101,7 @@ trait Drawing {
     /// In units.
     fn size(&self) -> (u32, u32);
 
-    /// `lowered` is a share of a text's size: see `draw::RASTER`.
+    /// `lowered` is a share of a text's size: see `canvas::RASTER`.
     fn draw<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, Shift>,
@@ -124,7 +125,7 @@ struct Placed<'a> {
 }
 
 fn rendered(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
-    draw::register_typeface();
+    canvas::register_typeface();
     let size = drawing.size();
     match format {
         Format::Svg => {
@@ -143,7 +144,7 @@ fn rendered(drawing: &impl Drawing, format: Format) -> Result<Vec<u8>> {
             let mut pixels = vec![0; (3 * width * height) as usize];
             let area = BitMapBackend::with_buffer(&mut pixels, (width, height));
             let area = area.into_drawing_area();
-            drawn(drawing.draw(&area, PIXELS, draw::RASTER))?;
+            drawn(drawing.draw(&area, PIXELS, canvas::RASTER))?;
             drop(area);
             for image in drawing.images() {
                 image.onto(&mut pixels, width as usize);

@@ -1,7 +1,8 @@
 //! Images in rows: the first of each, then what belongs to it.
 use super::{
     Drawing, Placed,
-    draw::{Canvas, Drawn, SAME, STRANGE},
+    canvas::{Canvas, Drawn},
+    draw::{SAME, STRANGE},
 };
 use plotters::{coord::Shift, prelude::*, style::text_anchor::HPos};
 

@@ -1,6 +1,6 @@
 //! Pictures in rows and columns, each over a line of text: a PNG that holds their pixels as they are.
 use super::{
-    draw::{self, Canvas, Drawn},
+    canvas::{self, Canvas, Drawn},
     drawn, png,
 };
 use crate::Result;
@@ -49,7 +49,7 @@ struct Layout {
 impl Sheet {
     /// The bytes of the file.
     pub fn png(&self) -> Result<Vec<u8>> {
-        draw::register_typeface();
+        canvas::register_typeface();
         let layout = self.layout();
         let (width, height) = (layout.width, layout.height);
         let mut pixels = vec![GROUND; 3 * width as usize * height as usize];
