@@ -50,7 +50,12 @@ pub struct TrainFlags {
     width_multiplier: Option<u64>,
     /// Weights that the encoder begins with: a run, or a .safetensors or .pth file (torchvision's, timm's);
     /// read once, resume does not need them
-    #[arg(long, value_name = "RUN|FILE", help_heading = "Method")]
+    #[arg(
+        long,
+        value_name = "RUN|FILE",
+        help_heading = "Method",
+        hide_short_help = true
+    )]
     init_from: Option<String>,
     /// Pixels a side of each view
     #[arg(
