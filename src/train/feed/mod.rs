@@ -234,14 +234,14 @@ impl Feed {
         let images = images.min(self.ids.len());
         let shown = self.sights.iter().enumerate().map(|(number, sight)| {
             // Crops lie view by view: an image's are not neighbours.
-            let parts: Vec<Range<usize>> = match sight.views.cut {
-                Cut::Patches { .. } => vec![0..sight.views.pieces()],
-                _ => (0..sight.views.pieces())
-                    .map(|view| view..view + 1)
-                    .collect(),
+            let count = sight.views.pieces();
+            let together = match sight.views.cut {
+                Cut::Patches { .. } => count,
+                _ => 1,
             };
             let mut values = Vec::new();
-            for pieces in parts {
+            for first in (0..count).step_by(together) {
+                let pieces = first..first + together;
                 values.extend(self.views(number, pieces, images, scalars)?.to_vec()?);
             }
             let Recipe { mean, std, .. } = sight.recipes[0];
