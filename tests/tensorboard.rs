@@ -19,7 +19,8 @@ use tempfile::TempDir;
 /// By tag, (step, value) in the order written.
 type Scalars = BTreeMap<String, Vec<(i64, f32)>>;
 
-/// 8 steps, 6 of which are an epoch; then the last checkpoint is lost, and steps 7 and 8 are done again.
+/// 8 steps, 6 of which are an epoch; then the last checkpoint is lost, the clock is set back by centuries, and
+/// steps 7 and 8 are done again.
 fn run_that_lost_steps() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
@@ -28,6 +29,11 @@ fn run_that_lost_steps() -> (TempDir, PathBuf) {
         0,
         &["Done"],
     );
+    let [file] = &files(&run)[..] else { panic!() };
+    let (_, host) = file.to_str().unwrap().rsplit_once("tfevents.").unwrap();
+    let (_, host) = host.split_once('.').unwrap();
+    let later = format!("events.out.tfevents.9000000000.{host}");
+    fs::rename(file, run.join(later)).unwrap();
     fs::remove_dir_all(run.join("checkpoints/step-00000008")).unwrap();
     ends(
         selfsame().arg("resume").arg(&run),

@@ -234,15 +234,15 @@ impl Feed {
         let images = images.min(self.ids.len());
         let shown = self.sights.iter().enumerate().map(|(number, sight)| {
             // Crops lie view by view: an image's are not neighbours.
-            let pieces = sight.views.pieces();
+            let count = sight.views.pieces();
             let together = match sight.views.cut {
-                Cut::Patches { .. } => pieces,
+                Cut::Patches { .. } => count,
                 _ => 1,
             };
             let mut values = Vec::new();
-            for first in (0..pieces).step_by(together) {
-                let part = self.views(number, first..first + together, images, scalars)?;
-                values.extend(part.to_vec()?);
+            for first in (0..count).step_by(together) {
+                let pieces = first..first + together;
+                values.extend(self.views(number, pieces, images, scalars)?.to_vec()?);
             }
             let Recipe { mean, std, .. } = sight.recipes[0];
             Ok(Shown::new(&sight.views, images, &values, [mean, std]))
