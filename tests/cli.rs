@@ -27,7 +27,7 @@ fn a_trace_tells_where_the_time_went_and_changes_nothing() {
     let (plain, traced) = (folder.path().join("plain"), folder.path().join("traced"));
     ends(&mut train(&plain, &[]), 0, &[]);
     ends(
-        &mut train(&traced, &["--trace"]),
+        &mut train(&traced, &["--trace", "--no-tensorboard"]), // which draws views too
         0,
         &["a roofline of", "(between kernels)"],
     );

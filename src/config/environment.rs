@@ -10,13 +10,14 @@ use crate::{Error, Result};
 const PREFIX: &str = "SELFSAME_";
 
 /// What else the program, its build and its tests read; none begins with a section's name.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "CACHE_INDEX",
     "DEVICE",
     "EMULATOR",
     "EMULATOR_WORKERS",
     "FAULT",
     "NVRTC",
+    "READERS",
     "SEED",
     "TRACE",
 ];

@@ -40,8 +40,8 @@ fn the_schema_takes_what_is_read_and_refuses_what_is_not() {
         .sum();
     assert_eq!(
         count,
-        values(&Config::default()).len() + 3,
-        "and three that may be absent"
+        values(&Config::default()).len() + 4,
+        "and four that may be absent"
     );
 }
 
