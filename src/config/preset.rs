@@ -39,7 +39,7 @@ macro_rules! presets {
 pub const PRESETS: &[Preset] = presets! {
     "simclr-imagenet", "photographs, ResNet-50 at 224 pixels", [];
     "simclr-cifar", "small photographs, ResNet-18 at 32 pixels, on a GPU", ["cifar", "simclr-cifar"];
-    "tiny", "minutes on a CPU, at 32 pixels", ["tiny", "simclr-tiny"];
+    "tiny", "minutes on a CPU", ["tiny", "simclr-tiny"];
     "moco-v1", "MoCo as first published, ResNet-50", ["moco-v1"];
     "moco-v2", "MoCo with SimCLR's head and colours, ResNet-50", ["moco-v1", "moco-v2"];
     "moco-cifar", "MoCo as in its authors' notebook, ResNet-18", ["moco-v1", "moco-v2", "cifar", "moco-cifar"];

@@ -57,11 +57,13 @@ pub fn preset_for(
     };
     let preset = Preset::of(method, scale);
     let Preset { name, about, .. } = preset;
-    say!("preset   {name}: {about}; another by --preset");
     let image_size = match (scale, sizes) {
         (_, Sizes::Small(side)) => Some(side),
         (Scale::Tiny, Sizes::Large) => Some(SMALL),
         _ => None,
     };
+    let chosen = image_size.filter(|_| scale == Scale::Tiny); // the others name theirs
+    let at = chosen.map_or(String::new(), |side| format!(", at {side} pixels"));
+    say!("preset   {name}: {about}{at}; another by --preset");
     (preset, image_size)
 }
